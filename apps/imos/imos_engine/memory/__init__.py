@@ -1,0 +1,1 @@
+"""XMem's three memories: sensory state, working memory, long-term prototypes."""
