@@ -1,0 +1,167 @@
+"""Endless random image sequences with known truth, each determined by a seed and an index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import anatomy, appearance
+from .anatomy import Anatomy, LabelArray
+from .appearance import Studio
+from .camera import enlarge, regrade
+from .fields import Coordinates, FloatArray
+from .motion import Motion, moving_coordinates, still_coordinates
+from .targets import choose_objects, paint_labels
+from .textures import speckle_tiles, texture_tiles
+
+MODALITIES = ("ct", "mr", "ultrasound", "endoscopy", "em")
+ATTEMPTS = 12  # scenes drawn until one shows a followable object; one fails in about ten
+
+Recipe = Callable[[np.random.Generator, Coordinates, float], Anatomy]
+Appearance = Callable[[np.random.Generator, Anatomy, list[tuple[int, ...]], Studio], FloatArray]
+
+RECIPES: dict[str, Recipe] = {
+    "ct": anatomy.trunk,
+    "mr": anatomy.trunk,
+    "ultrasound": anatomy.heart,
+    "endoscopy": anatomy.operating_field,
+    "em": anatomy.tissue_block,
+}
+APPEARANCES: dict[str, Appearance] = {
+    "ct": appearance.ct,
+    "mr": appearance.mr,
+    "ultrasound": appearance.ultrasound,
+    "endoscopy": appearance.endoscopy,
+    "em": appearance.em,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisConfig:
+    """What the random clips are like."""
+
+    frames: int = 8  # frames per clip
+    size: int = 128  # pixels along each side of a frame
+    max_objects: int = 3  # labelled objects per clip
+    min_area: int = 20  # pixels an object must have in frame 0
+    max_gap: int = 3  # slices between two frames, at most
+    correlation: tuple[float, float] = (12.0, 50.0)  # slices over which shapes change
+    shares: tuple[float, ...] = (0.25, 0.25, 0.18, 0.17, 0.15)  # of ct, mr, ultrasound, endoscopy, em
+    foreign_share: float = 0.15  # clips whose scene comes from another modality's recipe
+    largest_enlargement: float = 5.0  # how coarse the pixels of a clip may be
+
+    def __post_init__(self) -> None:
+        if self.frames < 2:
+            raise ValueError(f"frames must be at least 2, got {self.frames}")
+        if self.size < 32:
+            raise ValueError(f"size must be at least 32 pixels, got {self.size}")
+        if not 1 <= self.max_objects <= 3:
+            raise ValueError(f"max_objects must be 1, 2 or 3, got {self.max_objects}")
+        if len(self.shares) != len(MODALITIES) or min(self.shares) < 0 or sum(self.shares) <= 0:
+            raise ValueError(f"shares needs a share for each of {MODALITIES}, got {self.shares}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticClip:
+    """A clip and its truth."""
+
+    frames: FloatArray  # (T, 3, H, W) in [0, 1]; grey is repeated
+    labels: LabelArray  # (T, H, W): 0 background, 1..K objects, each present in frame 0
+    modality: str  # one of MODALITIES
+
+
+class SequenceGenerator:
+    """Draws clips; the same seed and index give the same clip."""
+
+    def __init__(self, settings: SynthesisConfig, seed: int) -> None:
+        self.settings = settings
+        self.seed = seed
+        rng = np.random.default_rng(seed)
+        self._tiles = texture_tiles(rng)
+        self._speckle = speckle_tiles(rng)
+
+    def clip(self, index: int) -> SyntheticClip:
+        """The clip with this index, 0 or higher."""
+        rng = np.random.default_rng(np.random.SeedSequence((self.seed, index)))
+        shares = np.array(self.settings.shares)
+        modality = MODALITIES[rng.choice(len(MODALITIES), p=shares / shares.sum())]
+        scene, chosen, studio = self._scene(rng, modality)
+        labels = paint_labels(scene, chosen)
+        image = APPEARANCES[modality](rng, scene, chosen, studio)
+        image = enlarge(image, random_enlargement(rng, labels, self.settings.largest_enlargement))
+        image = regrade(rng, image, may_invert=modality in ("ct", "mr", "em"))
+        return SyntheticClip(frames=as_channels(image), labels=labels, modality=modality)
+
+    def _scene(self, rng: np.random.Generator, modality: str) -> tuple[Anatomy, list[tuple[int, ...]], Studio]:
+        """A scene with at least one object that is visible in frame 0."""
+        settings = self.settings
+        for _ in range(ATTEMPTS):
+            tempo = float(np.exp(rng.uniform(*np.log(settings.correlation))))
+            positions = random_positions(rng, settings)
+            at = moving_coordinates(rng, positions, settings.size, random_motion(rng, modality, settings.size, tempo))
+            screen = still_coordinates(positions, settings.size)
+            scene = draw_scene(rng, modality, at, screen, tempo, settings.foreign_share)
+            min_area = settings.min_area * float(np.exp(abs(rng.normal(0, 1))))
+            chosen = choose_objects(rng, scene, max_objects=settings.max_objects, min_area=min_area)
+            if chosen:
+                break
+        else:
+            largest = int(np.bincount(scene.regions[0].ravel()).argmax())
+            chosen = [(largest,)]
+        return scene, chosen, Studio(tiles=self._tiles, speckle=self._speckle, screen=screen, tempo=tempo)
+
+
+def random_positions(rng: np.random.Generator, settings: SynthesisConfig) -> FloatArray:
+    """Slice positions (T,) of the frames, at a constant gap of 1 to `max_gap` slices."""
+    gap = int(rng.integers(1, settings.max_gap + 1))
+    return (np.arange(settings.frames) * gap).astype(np.float32)
+
+
+def random_motion(rng: np.random.Generator, modality: str, size: int, tempo: float) -> Motion:
+    """From nearly still to several per cent of the frame between neighbouring frames."""
+    strength = float(np.exp(rng.uniform(np.log(0.05), np.log(1.0))))
+    video = modality in ("endoscopy", "ultrasound")
+    jitter = {"endoscopy": 0.01, "em": 2.0 / size}.get(modality, 0.0)
+    return Motion(
+        correlation=tempo * (0.7 if video else 1.0),
+        translation=strength * (0.2 if video else 0.1),
+        rotation=strength * (0.35 if video else 0.15),
+        log_scale=strength * 0.2,
+        elastic=strength * 0.1,
+        shake=jitter * rng.random() if rng.random() < 0.5 else 0.0,
+        beat=strength * 0.12 if modality == "ultrasound" else 0.0,
+        beat_period=float(rng.uniform(20, 40)),
+    )
+
+
+def draw_scene(
+    rng: np.random.Generator, modality: str, at: Coordinates, screen: Coordinates, tempo: float, foreign_share: float
+) -> Anatomy:
+    """A scene of the modality's recipe, or sometimes of another's."""
+    source = str(rng.choice(MODALITIES)) if rng.random() < foreign_share else modality
+    scene = RECIPES[source](rng, at, tempo)
+    if modality == "endoscopy":
+        anatomy.paint_instruments(rng, scene, screen)
+    if modality == "ultrasound" and rng.random() < 0.5:
+        anatomy.paint_outside(rng, scene, screen, fan=True)
+    if modality == "endoscopy" and rng.random() < 0.2:
+        anatomy.paint_outside(rng, scene, screen, fan=False)
+    return scene
+
+
+def random_enlargement(rng: np.random.Generator, labels: LabelArray, largest: float) -> float:
+    """How many times coarser the pixels are; the smallest object keeps about ten coarse pixels."""
+    if rng.random() < 0.45:
+        return 1.0
+    smallest = np.bincount(labels[0].ravel())[1:].min()
+    limit = min(largest, float(np.sqrt(smallest / 10)))
+    return float(np.exp(rng.uniform(0, np.log(limit)))) if limit > 1 else 1.0
+
+
+def as_channels(image: FloatArray) -> FloatArray:
+    """(T, H, W) or (T, H, W, 3) -> contiguous (T, 3, H, W)."""
+    if image.ndim == 4:
+        return np.ascontiguousarray(image.transpose(0, 3, 1, 2), np.float32)
+    return np.repeat(image[:, None], 3, axis=1).astype(np.float32, copy=False)

@@ -1,0 +1,92 @@
+"""Shapes as level functions: an array (T, H, W) that is below 1 inside the shape; and partitions of the whole frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .fields import Coordinates, FloatArray, slow_paths
+
+Centre = tuple[float, float]  # x, y in frame widths
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a shape changes along the sequence."""
+
+    correlation: float = 20.0  # slices
+    drift: float = 0.02  # frame widths, standard deviation of the centre
+    spin: float = 0.1  # radians
+    swelling: float = 0.1  # natural logarithm of the radius
+    middle: float = 0.0  # slice where the shape is largest
+    half_length: float = np.inf  # slices from the middle to the end
+
+
+def blob(
+    rng: np.random.Generator,
+    at: Coordinates,
+    *,
+    centre: Centre,
+    radius: float,
+    elongation: float,
+    course: Course,
+    power: int = 2,
+) -> FloatArray:
+    """A (super-)ellipsoid that drifts, turns, swells and ends; radius in frame widths is the geometric mean."""
+    paths = slow_paths(rng, at.positions, course.correlation, 4)
+    angle = rng.uniform(0, np.pi) + course.spin * paths[:, 0]
+    grown = radius * np.exp(course.swelling * paths[:, 1])
+    profile = 1 - ((at.positions - course.middle) / course.half_length) ** 2
+    grown = grown * np.sqrt(np.maximum(profile, 1e-9))
+    u, v = turned(at, centre[0] + course.drift * paths[:, 2], centre[1] + course.drift * paths[:, 3], angle)
+    stretch = np.sqrt(elongation)
+    u /= as_column(grown * stretch)
+    v /= as_column(grown / stretch)
+    return u * u + v * v if power == 2 else np.abs(u) ** power + np.abs(v) ** power
+
+
+def turned(at: Coordinates, x0: FloatArray, y0: FloatArray, angle: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Coordinates along and across an axis through (x0, y0), each given per frame, (T, H, W)."""
+    cosine, sine = as_column(np.cos(angle)), as_column(np.sin(angle))
+    x, y = at.x - as_column(x0), at.y - as_column(y0)
+    return cosine * x + sine * y, cosine * y - sine * x
+
+
+def rod(
+    rng: np.random.Generator, at: Coordinates, *, centre: Centre, angle: float, width: float, course: Course
+) -> tuple[FloatArray, FloatArray]:
+    """A straight half-infinite rod with its tip near the centre: (level function, offset across it in half widths)."""
+    paths = slow_paths(rng, at.positions, course.correlation, 3)
+    turn = angle + course.spin * paths[:, 0]
+    u, v = turned(at, centre[0] + course.drift * paths[:, 1], centre[1] + course.drift * paths[:, 2], turn)
+    across = v / np.float32(width / 2)
+    taper = 1 + np.maximum(0, np.float32(1.5) - u / np.float32(width)) * np.float32(rng.uniform(0, 0.8))
+    return np.where(u > 0, np.abs(across) * taper, np.float32(9)), across
+
+
+def cells(
+    rng: np.random.Generator, at: Coordinates, *, count: int, depth: float, sway: tuple[FloatArray, FloatArray]
+) -> NDArray[np.uint8]:
+    """A three-dimensional Voronoi partition (T, H, W) of ids 0 to count-1; `depth` slices weigh as one frame width.
+
+    `sway` (two arrays (T, H, W), frame widths, along x and y) bends the walls.
+    """
+    first, last = float(at.positions.min()) / depth, float(at.positions.max()) / depth
+    points = rng.uniform((-0.25, -0.25, first - 0.3), (1.25, 1.25, last + 0.3), (count, 3)).astype(np.float32)
+    bonus = rng.uniform(0, 0.3, count).astype(np.float32) / np.float32(count)
+    plane = -2 * points[:, :2].T
+    result = np.empty(at.x.shape, np.uint8)
+    for frame, position in enumerate(at.positions):
+        constant = (points[:, :2] ** 2).sum(1) + (points[:, 2] - position / np.float32(depth)) ** 2 - bonus
+        place = np.stack([at.x[frame] + sway[0][frame], at.y[frame] + sway[1][frame]], axis=-1).reshape(-1, 2)
+        distance = place @ plane
+        distance += constant
+        result[frame] = distance.argmin(1).reshape(at.x.shape[1:])
+    return result
+
+
+def as_column(values: NDArray[np.floating]) -> FloatArray:
+    """(T,) -> (T, 1, 1) float32."""
+    return np.asarray(values, np.float32)[:, None, None]
