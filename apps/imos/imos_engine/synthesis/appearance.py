@@ -93,9 +93,10 @@ def ultrasound(rng: np.random.Generator, scene: Anatomy, chosen: list[tuple[int,
     image *= (1 + np.float32(rng.uniform(0, 0.35)) * gain).clip(0.15, 2)
     if rng.random() < 0.4:
         image *= shadows(rng, studio)
-    image = np.log1p(np.maximum(image, 0) * np.float32(np.exp(rng.uniform(0, 2.5))))
+    compression = np.float32(np.exp(rng.uniform(0, 2.5)))
+    image = np.log1p(np.maximum(image, 0) * compression)
     image[is_kind(scene, Kind.VOID)] = 0
-    return image
+    return np.asarray(image, np.float32)
 
 
 def speckle(rng: np.random.Generator, scene: Anatomy, studio: Studio) -> FloatArray:
@@ -129,11 +130,10 @@ def em(rng: np.random.Generator, scene: Anatomy, chosen: list[tuple[int, ...]], 
     image = paint_tissue(scene.regions, looks, *textures(rng, scene, studio))
     membrane = outlines(scene.regions, int(rng.integers(1, 3))).astype(np.float32)
     image -= blur(membrane, rng.uniform(0.4, 1.0)) * darkness
-    image = blur(image, rng.uniform(0.2, 1.0)) + noise(rng, image.shape, rng.uniform(0, 1)) * np.float32(
-        rng.uniform(0.01, 0.1)
-    )
+    image = blur(image, rng.uniform(0.2, 1.0))
+    image += noise(rng, image.shape, rng.uniform(0, 1)) * np.float32(rng.uniform(0.01, 0.1))
     flicker = rng.normal(0, rng.uniform(0, 0.05), (2, len(image), 1, 1)).astype(np.float32)
-    return image * (1 + flicker[0]) + flicker[1]
+    return np.asarray(image * (1 + flicker[0]) + flicker[1], np.float32)
 
 
 def endoscopy(rng: np.random.Generator, scene: Anatomy, chosen: list[tuple[int, ...]], studio: Studio) -> FloatArray:

@@ -47,5 +47,5 @@ def regrade(rng: np.random.Generator, frames: FloatArray, *, may_invert: bool) -
     graded = np.clip((frames - np.float32(low)) * np.float32(1 / max(high - low, 1e-3)), 0, 1)
     gamma = float(np.exp(rng.normal(0, 0.25)))
     if abs(gamma - 1) > 0.05:
-        graded = cv2.pow(graded, gamma).reshape(graded.shape)
-    return 1 - graded if may_invert and rng.random() < 0.2 else graded
+        graded = np.asarray(cv2.pow(graded, gamma), np.float32).reshape(graded.shape)
+    return np.asarray(1 - graded if may_invert and rng.random() < 0.2 else graded, np.float32)

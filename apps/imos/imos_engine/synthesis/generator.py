@@ -13,10 +13,12 @@ from .appearance import Studio
 from .camera import enlarge, regrade
 from .fields import Coordinates, FloatArray
 from .motion import Motion, moving_coordinates, still_coordinates
-from .targets import choose_objects, paint_labels
+from .targets import choose_objects, keep_labels, paint_labels
 from .textures import speckle_tiles, texture_tiles
+from .visibility import visible_objects
 
 MODALITIES = ("ct", "mr", "ultrasound", "endoscopy", "em")
+TAKES = 3  # appearances drawn until one shows an object clearly enough
 ATTEMPTS = 12  # scenes drawn until one shows a followable object; one fails in about ten
 
 Recipe = Callable[[np.random.Generator, Coordinates, float], Anatomy]
@@ -89,9 +91,14 @@ class SequenceGenerator:
         modality = MODALITIES[rng.choice(len(MODALITIES), p=shares / shares.sum())]
         scene, chosen, studio = self._scene(rng, modality)
         labels = paint_labels(scene, chosen)
-        image = APPEARANCES[modality](rng, scene, chosen, studio)
-        image = enlarge(image, random_enlargement(rng, labels, self.settings.largest_enlargement))
-        image = regrade(rng, image, may_invert=modality in ("ct", "mr", "em"))
+        for _ in range(TAKES):
+            image = APPEARANCES[modality](rng, scene, chosen, studio)
+            image = enlarge(image, random_enlargement(rng, labels, self.settings.largest_enlargement))
+            image = regrade(rng, image, may_invert=modality in ("ct", "mr", "em"))
+            visible = visible_objects(image[0], labels[0])
+            if visible:
+                labels = keep_labels(labels, visible)
+                break
         return SyntheticClip(frames=as_channels(image), labels=labels, modality=modality)
 
     def _scene(self, rng: np.random.Generator, modality: str) -> tuple[Anatomy, list[tuple[int, ...]], Studio]:

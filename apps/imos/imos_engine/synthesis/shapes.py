@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,8 @@ def blob(
     stretch = np.sqrt(elongation)
     u /= as_column(grown * stretch)
     v /= as_column(grown / stretch)
-    return u * u + v * v if power == 2 else np.abs(u) ** power + np.abs(v) ** power
+    level = u * u + v * v if power == 2 else np.abs(u) ** power + np.abs(v) ** power
+    return np.asarray(level, np.float32)
 
 
 def turned(at: Coordinates, x0: FloatArray, y0: FloatArray, angle: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -63,7 +65,7 @@ def rod(
     u, v = turned(at, centre[0] + course.drift * paths[:, 1], centre[1] + course.drift * paths[:, 2], turn)
     across = v / np.float32(width / 2)
     taper = 1 + np.maximum(0, np.float32(1.5) - u / np.float32(width)) * np.float32(rng.uniform(0, 0.8))
-    return np.where(u > 0, np.abs(across) * taper, np.float32(9)), across
+    return np.where(u > 0, np.abs(across) * taper, np.float32(9)).astype(np.float32), across
 
 
 def cells(
@@ -87,6 +89,6 @@ def cells(
     return result
 
 
-def as_column(values: NDArray[np.floating]) -> FloatArray:
+def as_column(values: NDArray[np.floating[Any]]) -> FloatArray:
     """(T,) -> (T, 1, 1) float32."""
     return np.asarray(values, np.float32)[:, None, None]

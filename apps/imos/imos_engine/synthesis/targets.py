@@ -17,8 +17,9 @@ def choose_objects(
     """Up to `max_objects` disjoint objects that a person sees in frame 0 and could follow; may be empty."""
     areas = region_areas(scene)
     wanted = int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
+    largest = LARGEST_SHARE * scene.regions[0].size
     endings_allowed = rng.random() < ENDING_SHARE
-    candidates = [group for group in scene.objects if is_followable(areas[:, list(group)].sum(1), min_area)]
+    candidates = [group for group in scene.objects if is_followable(areas[:, list(group)].sum(1), min_area, largest)]
     if not endings_allowed:
         candidates = [group for group in candidates if areas[:, list(group)].sum(1).min() >= min_area / 2]
     contact = border_contact(scene.regions[0], len(scene.kinds))
@@ -45,13 +46,13 @@ def border_contact(regions: LabelArray, count: int) -> NDArray[np.int64]:
 
 def preference(areas: NDArray[np.int64], contact: NDArray[np.int64], group: tuple[int, ...]) -> float:
     """Weight of an object in the draw: larger ones a little more often, those cut by the border less."""
-    area = float(areas[list(group)].sum())
-    return area**0.3 / (1 + 3 * float(contact[list(group)].sum()) / area**0.5)
+    area, cut = float(areas[list(group)].sum()), float(contact[list(group)].sum())
+    return float(np.power(area, 0.3) / (1 + 3 * cut / np.sqrt(area)))
 
 
-def is_followable(areas: NDArray[np.int64], min_area: float) -> bool:
+def is_followable(areas: NDArray[np.int64], min_area: float, largest: float) -> bool:
     """Large enough in frames 0 and 1, and not the whole frame; areas (T,) in pixels per frame."""
-    return bool(areas[0] >= min_area and areas[:2].min() >= min_area / 2)
+    return bool(min_area <= areas[0] <= largest and areas[1] >= min_area / 2)
 
 
 def overlap_of_successive_frames(regions: LabelArray, group: tuple[int, ...]) -> float:
@@ -70,3 +71,10 @@ def paint_labels(scene: Anatomy, chosen: list[tuple[int, ...]]) -> LabelArray:
     for label, group in enumerate(chosen, start=1):
         table[list(group)] = label
     return table[scene.regions]
+
+
+def keep_labels(labels: LabelArray, kept: list[int]) -> LabelArray:
+    """The same labels with only some objects left, numbered 1..K in their old order."""
+    table = np.zeros(256, np.uint8)
+    table[kept] = np.arange(1, len(kept) + 1)
+    return table[labels]
