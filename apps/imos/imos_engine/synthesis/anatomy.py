@@ -178,7 +178,7 @@ def paint_layers(rng: np.random.Generator, scene: Anatomy, count: int) -> None:
     level = scene.bends[0] + np.float32(rng.uniform(0, 0.5)) * scene.bends[1]
     for threshold in np.sort(rng.normal(0, 0.8, count)):
         layer = scene.paint(level > threshold, Kind.TISSUE)
-        if rng.random() < 0.5:
+        if rng.random() < 0.3:
             scene.name(layer)
 
 

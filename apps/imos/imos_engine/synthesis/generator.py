@@ -132,11 +132,11 @@ def random_motion(rng: np.random.Generator, modality: str, size: int, tempo: flo
     video = modality in ("endoscopy", "ultrasound")
     jitter = {"endoscopy": 0.01, "em": 2.0 / size}.get(modality, 0.0)
     return Motion(
-        correlation=tempo * (0.7 if video else 1.0),
+        correlation=max(tempo, 15.0),
         translation=strength * (0.2 if video else 0.1),
         rotation=strength * (0.35 if video else 0.15),
         log_scale=strength * 0.2,
-        elastic=strength * 0.1,
+        elastic=strength * 0.05,
         shake=jitter * rng.random() if rng.random() < 0.5 else 0.0,
         beat=strength * 0.12 if modality == "ultrasound" else 0.0,
         beat_period=float(rng.uniform(20, 40)),

@@ -53,7 +53,7 @@ def turned(at: Coordinates, x0: FloatArray, y0: FloatArray, angle: FloatArray) -
     """Coordinates along and across an axis through (x0, y0), each given per frame, (T, H, W)."""
     cosine, sine = as_column(np.cos(angle)), as_column(np.sin(angle))
     x, y = at.x - as_column(x0), at.y - as_column(y0)
-    return cosine * x + sine * y, cosine * y - sine * x
+    return np.asarray(cosine * x + sine * y, np.float32), np.asarray(cosine * y - sine * x, np.float32)
 
 
 def rod(
