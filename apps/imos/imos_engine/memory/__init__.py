@@ -1,1 +1,5 @@
-"""XMem's three memories: sensory state, working memory, long-term prototypes."""
+"""XMem's memories: what is written, how it is read, what is kept."""
+
+from imos_engine.memory.store import MemoryStore
+
+__all__ = ["MemoryStore"]

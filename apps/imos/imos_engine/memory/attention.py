@@ -1,11 +1,34 @@
-"""Reading memory by similarity: pure functions (arXiv 2207.07115, section 3.2)."""
+"""Reading memory by similarity: pure functions (arXiv 2207.07115, section 3.2).
+
+The similarity is a matrix product: all that depends on memory on one side, all that depends on the query on the other.
+Memory's side is made once per write, the query's once per frame.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+
+def memory_side(memory_key: Tensor, shrinkage: Tensor) -> Tensor:
+    """Memory's half of the similarity: s / sqrt(Ck) * [k^2, k, 1].
+
+    Shapes: memory_key (..., Ck, N), shrinkage (..., 1, N). Returns: (..., 2*Ck + 1, N).
+    """
+    scale = shrinkage / memory_key.shape[-2] ** 0.5
+    return torch.cat((memory_key.square() * scale, memory_key * scale, scale), dim=-2)
+
+
+def query_side(query_key: Tensor, selection: Tensor) -> Tensor:
+    """The query's half of the similarity: [-e, 2 e q, -sum e q^2].
+
+    Shapes: query_key and selection (..., Ck, P). Returns: (..., 2*Ck + 1, P).
+    """
+    weighted = selection * query_key
+    return torch.cat((-selection, 2 * weighted, -(weighted * query_key).sum(-2, keepdim=True)), dim=-2)
 
 
 def similarity(memory_key: Tensor, shrinkage: Tensor, query_key: Tensor, selection: Tensor) -> Tensor:
@@ -14,13 +37,26 @@ def similarity(memory_key: Tensor, shrinkage: Tensor, query_key: Tensor, selecti
     Shapes: memory_key (B, Ck, N), shrinkage (B, 1, N), query_key and selection (B, Ck, P).
     Returns: (B, N, P), at most 0 up to rounding; 0 is a perfect match.
     """
-    # e (k - q)^2 = e k^2 - 2 e q k + e q^2, so two matrix products (here one, stacked) replace an (N, P, Ck) array.
-    weighted_query = selection * query_key
-    memory = torch.cat((memory_key.square(), memory_key), dim=1)
-    query = torch.cat((-selection, 2 * weighted_query), dim=1)
-    query_norm = (weighted_query * query_key).sum(1, keepdim=True)
-    scale = shrinkage.mT / memory_key.shape[1] ** 0.5
-    return (memory.mT @ query - query_norm) * scale
+    return memory_side(memory_key, shrinkage).mT @ query_side(query_key, selection)
+
+
+class SparseAffinity(NamedTuple):
+    """The non-zero part of an affinity: each query pixel reads k memory pixels."""
+
+    weights: Tensor  # (..., P, k), each row sums to 1
+    indices: Tensor  # (..., P, k), positions among the N memory pixels
+
+
+def top_k_affinity(scores: Tensor, *, top_k: int | None) -> SparseAffinity:
+    """Softmax over the best `top_k` memory pixels of each query pixel.
+
+    Shapes: scores (..., P, N): query pixels first, so that the search runs along contiguous memory.
+    """
+    memory_pixels = scores.shape[-1]
+    best, indices = scores.topk(min(top_k or memory_pixels, memory_pixels), dim=-1, sorted=False)
+    # softmax() shifts by the maximum. XMem exponentiates the raw scores, which is 0/0 when a query is far from every
+    # memory pixel (all scores near -200); the weights are otherwise equal.
+    return SparseAffinity(best.softmax(dim=-1), indices)
 
 
 def affinity(scores: Tensor, *, top_k: int | None) -> Tensor:
@@ -31,26 +67,7 @@ def affinity(scores: Tensor, *, top_k: int | None) -> Tensor:
     if top_k is None or top_k >= scores.shape[1]:
         return scores.softmax(dim=1)
     sparse = top_k_affinity(scores.mT, top_k=top_k)
-    dense = torch.zeros_like(scores.mT, dtype=sparse.weights.dtype)
-    return dense.scatter(2, sparse.indices, sparse.weights).mT
-
-
-class SparseAffinity(NamedTuple):
-    """The non-zero part of an affinity: each query pixel reads k memory pixels."""
-
-    weights: Tensor  # (B, P, k), each row sums to 1
-    indices: Tensor  # (B, P, k), positions among the N memory pixels
-
-
-def top_k_affinity(scores: Tensor, *, top_k: int) -> SparseAffinity:
-    """Softmax over the best `top_k` memory pixels of each query pixel.
-
-    Shapes: scores (B, P, N): query pixels first, so that the search runs along contiguous memory.
-    """
-    values, indices = scores.topk(min(top_k, scores.shape[2]), dim=2, sorted=False)
-    # softmax() shifts by the maximum. XMem exponentiates the raw scores, which is 0/0 when a query is far from every
-    # memory pixel (all scores near -200); the weights are otherwise equal.
-    return SparseAffinity(values.softmax(dim=2), indices)
+    return torch.zeros_like(scores.mT).scatter(2, sparse.indices, sparse.weights).mT
 
 
 def read_memory(weights: Tensor, values: Tensor) -> Tensor:
@@ -60,3 +77,11 @@ def read_memory(weights: Tensor, values: Tensor) -> Tensor:
     Returns: (B, K, Cv, P).
     """
     return torch.einsum("bnp,bkcn->bkcp", weights, values)
+
+
+def gather_memory(sparse: SparseAffinity, rows: Tensor) -> Tensor:
+    """The same blend as `read_memory`, touching only the k memory pixels that each query pixel reads.
+
+    Shapes: sparse.weights and sparse.indices (P, k); rows (N, C), one memory pixel a row. Returns: (P, C).
+    """
+    return F.embedding_bag(sparse.indices, rows, mode="sum", per_sample_weights=sparse.weights.to(rows.dtype))

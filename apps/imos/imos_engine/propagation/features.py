@@ -1,0 +1,128 @@
+"""Encoded frames: made in batches, kept for the next request on the same image."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from imos_engine.network import FrameFeatures, ImosNetwork
+from imos_engine.propagation.resizing import FrameGrid
+from imos_engine.propagation.timings import Timings
+from imos_engine.sequence import Frames
+
+
+class FeatureCache:
+    """Features by key, least recently used dropped first once they exceed a budget of bytes; safe across threads."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget = budget_bytes
+        self._held: OrderedDict[Hashable, FrameFeatures] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes held now, at most the budget."""
+        return self._bytes
+
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether features are held under `key`; does not count as use."""
+        return key in self._held
+
+    def get(self, key: Hashable) -> FrameFeatures | None:
+        """The features under `key`, now the most recently used, or None."""
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+            return self._held.get(key)
+
+    def put(self, key: Hashable, features: FrameFeatures) -> None:
+        """Keep features, dropping others to stay within the budget; what alone exceeds it is not kept."""
+        size = _bytes_of(features)
+        with self._lock:
+            if key in self._held or size > self._budget:
+                return
+            while self._bytes + size > self._budget:
+                self._bytes -= _bytes_of(self._held.popitem(last=False)[1])
+            self._held[key] = features
+            self._bytes += size
+
+
+class FrameEncoder:
+    """Serves encoded frames of one sequence, encoding ahead in batches."""
+
+    def __init__(
+        self,
+        network: ImosNetwork,
+        frames: Frames,
+        grid: FrameGrid,
+        *,
+        batch: int,
+        timings: Timings,
+        cache: FeatureCache | None = None,
+        image_key: Hashable = None,
+    ) -> None:
+        self._network, self._frames, self._grid = network, frames, grid
+        self._batch, self._timings = batch, timings
+        self._cache = cache if image_key is not None else None
+        self._image_key = image_key
+        self._ahead: dict[int, FrameFeatures] = {}
+        parameter = next(network.parameters())
+        self._device, self._dtype = parameter.device, parameter.dtype
+
+    def image(self, index: int) -> Tensor:
+        """One frame as the network sees it, (1, 3, h, w)."""
+        return self._images(index, index + 1)
+
+    def features(self, index: int, upcoming: Sequence[int]) -> FrameFeatures:
+        """Features of one frame; frames `upcoming` (in order of need) are encoded along with it."""
+        self._timings.frames += 1
+        ready = self._ahead.pop(index, None)
+        if ready is not None:
+            return ready
+        cached = self._cached(index)
+        if cached is not None:
+            self._timings.cached_frames += 1
+            return cached
+        run = [index]
+        for candidate in upcoming[: self._batch - 1]:
+            if abs(candidate - run[-1]) != 1 or self._is_cached(candidate):
+                break
+            run.append(candidate)
+        self._encode(run)
+        return self._ahead.pop(index)
+
+    def _encode(self, run: Sequence[int]) -> None:
+        first = min(run)
+        with self._timings.measure("encode"):
+            encoded = self._network.encode_frames(self._images(first, max(run) + 1))
+        for index in run:
+            one = encoded[index - first : index - first + 1]
+            self._ahead[index] = one
+            if self._cache is not None:
+                self._cache.put(self._key(index), one)
+
+    def _images(self, start: int, stop: int) -> Tensor:
+        pixels = self._frames.normalised(start, stop).to(self._device)
+        if pixels.stride(1) == 0:  # grey repeated to three channels: resize once
+            shrunk = self._grid.shrink(pixels[:, :1]).expand(-1, 3, -1, -1)
+        else:
+            shrunk = self._grid.shrink(pixels)
+        return shrunk.to(self._dtype).contiguous(memory_format=torch.channels_last)
+
+    def _key(self, index: int) -> Hashable:
+        return self._image_key, self._grid, self._dtype, index
+
+    def _is_cached(self, index: int) -> bool:
+        return self._cache is not None and self._key(index) in self._cache
+
+    def _cached(self, index: int) -> FrameFeatures | None:
+        return None if self._cache is None else self._cache.get(self._key(index))
+
+
+def _bytes_of(features: FrameFeatures) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in features.tensors)
