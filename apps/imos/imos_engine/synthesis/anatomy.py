@@ -59,10 +59,10 @@ def blank(rng: np.random.Generator, at: Coordinates, tempo: float) -> Anatomy:
 
 
 def random_course(rng: np.random.Generator, scene: Anatomy, radius: float) -> Course:
-    """Slow changes in proportion to the radius; about half of the shapes end somewhere near the clip."""
+    """Slow changes in proportion to the radius; most shapes end somewhere near the clip."""
     span = float(np.ptp(scene.at.positions))
-    ends = rng.random() < 0.5
-    half_length = rng.uniform(0.6, 2.5) * max(span, scene.tempo) if ends else np.inf
+    ends = rng.random() < 0.6
+    half_length = scene.tempo * np.exp(rng.uniform(np.log(0.2), np.log(2.0))) if ends else np.inf
     return Course(
         correlation=scene.tempo,
         drift=float(radius * rng.uniform(0.05, 0.5)),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .anatomy import Anatomy, LabelArray
 
 LARGEST_SHARE = 0.75  # of the frame; a larger object would be the background
-ENDING_SHARE = 0.2  # of the draws accept an object that ends inside the clip
+ENDING_SHARE = 0.25  # of the draws prefer an object that ends inside the clip; the others refuse one
 
 
 def choose_objects(
@@ -18,14 +18,14 @@ def choose_objects(
     areas = region_areas(scene)
     wanted = int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
     largest = LARGEST_SHARE * scene.regions[0].size
-    endings_allowed = rng.random() < ENDING_SHARE
+    endings_wanted = rng.random() < ENDING_SHARE
     candidates = [group for group in scene.objects if is_followable(areas[:, list(group)].sum(1), min_area, largest)]
-    if not endings_allowed:
+    if not endings_wanted:
         candidates = [group for group in candidates if areas[:, list(group)].sum(1).min() >= min_area / 2]
     contact = border_contact(scene.regions[0], len(scene.kinds))
     chosen: list[tuple[int, ...]] = []
     while candidates and len(chosen) < min(wanted, max_objects):
-        weights = np.array([preference(areas[0], contact, group) for group in candidates])
+        weights = np.array([preference(areas, contact, group, endings_wanted) for group in candidates])
         group = candidates[int(rng.choice(len(candidates), p=weights / weights.sum()))]
         if overlap_of_successive_frames(scene.regions, group) >= 0.15:
             chosen.append(group)
@@ -44,10 +44,14 @@ def border_contact(regions: LabelArray, count: int) -> NDArray[np.int64]:
     return np.bincount(np.concatenate(edges), minlength=count)
 
 
-def preference(areas: NDArray[np.int64], contact: NDArray[np.int64], group: tuple[int, ...]) -> float:
+def preference(
+    areas: NDArray[np.int64], contact: NDArray[np.int64], group: tuple[int, ...], endings_wanted: bool
+) -> float:
     """Weight of an object in the draw: larger ones a little more often, those cut by the border less."""
-    area, cut = float(areas[list(group)].sum()), float(contact[list(group)].sum())
-    return float(np.power(area, 0.3) / (1 + 3 * cut / np.sqrt(area)))
+    first, *_, last = areas[:, list(group)].sum(1)
+    cut = float(contact[list(group)].sum())
+    ending = 30.0 if endings_wanted and last == 0 else 1.0
+    return float(ending * np.power(first, 0.45) / (1 + 3 * cut / np.sqrt(first)))
 
 
 def is_followable(areas: NDArray[np.int64], min_area: float, largest: float) -> bool:
