@@ -1,0 +1,109 @@
+"""Batches of clips, made by worker processes. Batch s of a phase depends on seed, phase and s alone."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from imos_engine.intensity import robust_intensity
+from imos_engine.training.augmentation import LabelledClip, augmented, with_some_objects
+from imos_engine.training.recipe import Phase
+
+CLIPS_PER_PHASE = 10**9  # clip indices that belong to one phase; no run exhausts them
+
+
+class SourceClip(Protocol):
+    """What a source gives: frames in [0, 1] and their labels."""
+
+    @property
+    def frames(self) -> NDArray[np.float32]:
+        """(T, 3, H, W)."""
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """(T, H, W), 0 background."""
+
+
+class ClipSource(Protocol):
+    """Endless clips; the same index gives the same clip."""
+
+    def clip(self, index: int) -> SourceClip:
+        """The clip of this index, 0 or more."""
+
+
+SourceFactory = Callable[..., ClipSource]  # (frames=, size=, seed=) -> source, picklable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Clips of one shape; objects are padded to the most that a clip has (at least one)."""
+
+    frames: Tensor  # (B, T, 3, H, W) float32, normalised as at inference
+    masks: Tensor  # (B, T, K, H, W) float32, 0 or 1
+    valid: Tensor  # (B, K), False for padding
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        frames, masks = self.frames.to(device, non_blocking=True), self.masks.to(device, non_blocking=True)
+        return Batch(frames=frames, masks=masks, valid=self.valid.to(device))
+
+
+class ClipBatches(Dataset[Batch]):
+    """Batch s of one phase, for any s."""
+
+    def __init__(self, source: ClipSource, phase: Phase, *, phase_index: int, seed: int) -> None:
+        self.source = source
+        self.phase = phase
+        self.phase_index = phase_index
+        self.seed = seed
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of this step, counted from 0 within the phase."""
+        first = self.phase_index * CLIPS_PER_PHASE + step * self.phase.batch
+        # One bound on the objects per batch: clips of one batch then hardly differ in it, and padding stays rare.
+        most = int(np.random.default_rng([self.seed, 1, first]).integers(1, self.phase.max_objects + 1))
+        return collate([self._clip(index, most) for index in range(first, first + self.phase.batch)])
+
+    def _clip(self, index: int, most: int) -> LabelledClip:
+        random = np.random.default_rng([self.seed, 0, index])
+        made = self.source.clip(index)
+        clip = augmented(LabelledClip(frames=made.frames, labels=made.labels), random)
+        return with_some_objects(clip, most, random)
+
+
+def collate(clips: list[LabelledClip]) -> Batch:
+    """Normalise every clip as propagation does, and give every object its own mask."""
+    frames = torch.stack([torch.from_numpy(robust_intensity(clip.frames).apply(clip.frames)) for clip in clips])
+    labels = torch.from_numpy(np.stack([clip.labels for clip in clips])).long()
+    objects = max(1, int(labels.max()))
+    numbers = torch.arange(1, objects + 1)
+    masks = (labels[:, :, None] == numbers[:, None, None]).float()
+    return Batch(frames=frames, masks=masks, valid=masks[:, 0].flatten(2).any(dim=2))
+
+
+def batches_from(dataset: ClipBatches, first_step: int, *, workers: int) -> DataLoader[Batch]:
+    """Endless batches of the phase, beginning with `first_step`."""
+    context = {"multiprocessing_context": "spawn", "prefetch_factor": 8} if workers else {}
+    return DataLoader(
+        dataset, batch_size=None, sampler=_StepsFrom(first_step), num_workers=workers, worker_init_fn=_one_thread, **context
+    )
+
+
+class _StepsFrom(Sampler[int]):
+    """first, first + 1, ... without end."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count(self.first)
+
+
+def _one_thread(_worker: int) -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,78 @@
+"""Everything that a run needs to go on where it stopped."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from imos_engine.config import PRESETS
+from imos_engine.network import ImosNetwork
+from imos_engine.network.checkpoint import load_network
+from imos_engine.training.averaging import AveragedNetwork
+from imos_engine.training.recipe import TrainingConfig
+from imos_engine.training.schedule import Position
+
+CHECKPOINT_NAME = "checkpoint.pt"
+
+
+class RunState:
+    """The network in training, its average, the optimizer and the position.
+
+    There is no state of random generators: every random choice of a step derives from the seed and the position.
+    """
+
+    def __init__(self, config: TrainingConfig, network: ImosNetwork, device: torch.device) -> None:
+        self.config = config
+        self.network: ImosNetwork = network.to(device, memory_format=torch.channels_last)
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(config.trainable.covers(name))
+        self.average = AveragedNetwork(self.network, decay=config.average_decay)
+        self.optimizer = torch.optim.AdamW(self.trained_parameters, lr=0.0, weight_decay=config.weight_decay)
+        self.position = Position()
+
+    @property
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """The parameters that the optimizer moves."""
+        return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint; a crash leaves the previous one."""
+        state = {
+            "config": self.config.as_dict(),
+            "position": asdict(self.position),
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        beside = folder / f".{CHECKPOINT_NAME}.partial"
+        torch.save(state, beside)
+        os.replace(beside, folder / CHECKPOINT_NAME)
+
+    def restore(self, folder: Path) -> bool:
+        """Go on from the folder's checkpoint; False if there is none. The recipe may have changed, the network not."""
+        path = folder / CHECKPOINT_NAME
+        if not path.is_file():
+            return False
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        for name in ("network", "trainable"):
+            before, now = state["config"][name], self.config.as_dict()[name]
+            if before != now:
+                raise ValueError(f"{path} was trained with {name} {before!r}, not {now!r}; use another output folder")
+        self.network.load_state_dict(state["network"])
+        self.average.network.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.position = Position(**state["position"])
+        return True
+
+
+def start_run(config: TrainingConfig, device: torch.device, *, weights: Path | None) -> RunState:
+    """A run at its beginning, from random weights or from a file's."""
+    if weights is not None:
+        return RunState(config, load_network(weights), device)
+    # The global generator, because layers initialise themselves from it; restored, so that callers notice nothing.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return RunState(config, ImosNetwork(PRESETS[config.network]), device)

@@ -1,0 +1,36 @@
+"""Where a run stands, and what that means for learning rate and loss. Pure functions."""
+
+import math
+from dataclasses import dataclass
+
+from .recipe import Phase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """Where a run stands."""
+
+    phase: int = 0  # index into the recipe's phases
+    step: int = 0  # optimizer steps done in this phase
+    minutes: float = 0.0  # wall clock spent in this phase
+    total_steps: int = 0  # optimizer steps done in all phases
+
+
+def progress(phase: Phase, position: Position) -> float:
+    """Share of the phase that is done, in [0, 1]."""
+    if phase.steps is not None:
+        return min(1.0, position.step / phase.steps)
+    return min(1.0, position.minutes / (phase.minutes or 1.0))
+
+
+def learning_rate(phase: Phase, done: float) -> float:
+    """Linear warm-up from zero, then a half cosine from the first to the second learning rate."""
+    start, end = phase.learning_rate
+    rise = min(1.0, (done + 1e-3) / phase.warm_up) if phase.warm_up else 1.0
+    return rise * (end + (start - end) * (1 + math.cos(math.pi * done)) / 2)
+
+
+def hardest_share(phase: Phase, done: float) -> float:
+    """Share of pixels that the cross-entropy counts."""
+    start, end = phase.hardest_pixels
+    return start + (end - start) * done

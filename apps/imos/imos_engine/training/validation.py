@@ -1,0 +1,58 @@
+"""How well a network follows objects through held-out clips longer than those it was trained on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imos_engine.metrics import region_similarity
+from imos_engine.network import ImosNetwork
+from imos_engine.training.augmentation import with_some_objects
+from imos_engine.training.clip_step import follow_clip, regular_plan
+from imos_engine.training.clips import Batch, ClipSource, collate
+from imos_engine.training.losses import label_map
+
+
+def held_out_clips(source: ClipSource, clips: int) -> list[Batch]:
+    """One batch per clip, up to three objects each."""
+    made = (source.clip(index) for index in range(clips))
+    return [collate([with_some_objects(clip, 3, np.random.default_rng(0))]) for clip in made]
+
+
+@torch.no_grad()
+def mean_similarity(
+    network: ImosNetwork, batches: Sequence[Batch], *, write_every: int, top_k: int | None, device: torch.device
+) -> float:
+    """Mean J over the objects of all clips, seed frames left out; the network stays in evaluation mode."""
+    network.eval()
+    scores: list[float] = []
+    for batch in (batch.to(device) for batch in batches):
+        plan = regular_plan(batch.frames.shape[1], write_every)
+        logits = follow_clip(network, batch.frames, batch.masks[:, 0], batch.valid, plan, top_k=top_k)
+        scores += object_scores(logits, batch.masks, batch.valid)
+    return float(np.mean(scores)) if scores else float("nan")
+
+
+def seed_similarity(batches: Sequence[Batch]) -> float:
+    """Mean J of repeating the seed mask: what a useful network must beat."""
+    scores: list[float] = []
+    for batch in batches:
+        background = torch.full_like(batch.masks[:, 0, :1], 0.5)
+        repeated = torch.cat([background, batch.masks[:, 0]], dim=1)
+        scores += object_scores([repeated] * (batch.masks.shape[1] - 1), batch.masks, batch.valid)
+    return float(np.mean(scores)) if scores else float("nan")
+
+
+def object_scores(logits: Sequence[Tensor], masks: Tensor, valid: Tensor) -> list[float]:
+    """Mean J over frames 1..T-1 of every valid object.
+
+    Shapes: logits T-1 times (B, K+1, H, W); masks (B, T, K, H, W); valid (B, K).
+    """
+    predicted = torch.stack([frame.argmax(dim=1) for frame in logits], dim=1).cpu().numpy()
+    truth = label_map(masks[:, 1:]).cpu().numpy()
+    scores = []
+    for clip, channel in valid.nonzero().tolist():
+        pairs = zip(predicted[clip] == channel + 1, truth[clip] == channel + 1, strict=True)
+        scores.append(float(np.mean([region_similarity(*pair) for pair in pairs])))
+    return scores
