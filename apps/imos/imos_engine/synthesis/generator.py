@@ -61,6 +61,12 @@ class SynthesisConfig:
             raise ValueError(f"size must be at least 32 pixels, got {self.size}")
         if not 1 <= self.max_objects <= 3:
             raise ValueError(f"max_objects must be 1, 2 or 3, got {self.max_objects}")
+        if self.max_gap < 1:
+            raise ValueError(f"max_gap must be at least 1 slice, got {self.max_gap}")
+        if not 0 < self.correlation[0] <= self.correlation[1]:
+            raise ValueError(f"correlation must be two increasing lengths above 0 slices, got {self.correlation}")
+        if self.largest_enlargement < 1:
+            raise ValueError(f"largest_enlargement must be at least 1, got {self.largest_enlargement}")
         if len(self.shares) != len(MODALITIES) or min(self.shares) < 0 or sum(self.shares) <= 0:
             raise ValueError(f"shares needs a share for each of {MODALITIES}, got {self.shares}")
 
