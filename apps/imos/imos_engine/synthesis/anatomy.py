@@ -154,6 +154,17 @@ def paint_sheet(rng: np.random.Generator, scene: Anatomy, centre: Centre, radius
     scene.name(scene.paint(bent < 1, Kind.WALL if rng.random() < 0.5 else Kind.TISSUE))
 
 
+def paint_folds(rng: np.random.Generator, scene: Anatomy, centre: Centre, radius: float) -> None:
+    """Nested bodies whose outlines are folded, as brain in its fluid or bowel in fat."""
+    level = random_blob(rng, scene, centre, max(2 * radius, 0.25))
+    folds = np.abs(scene.bends[2]) - np.float32(0.7)
+    steps = np.sort(rng.uniform(0.15, 0.9, int(rng.integers(1, 4))))[::-1]
+    scene.paint(level < 1, Kind.TISSUE)
+    for step in steps:
+        depth = np.float32(rng.uniform(0.05, 0.4) * (1 if rng.random() < 0.8 else 0.2))
+        scene.name(scene.paint(level + depth * folds < step, Kind.TISSUE))
+
+
 Painter = Callable[[np.random.Generator, Anatomy, Centre, float], None]
 PAINTERS: list[tuple[Painter, float]] = [
     (paint_plain, 0.5),
@@ -161,6 +172,7 @@ PAINTERS: list[tuple[Painter, float]] = [
     (paint_halves, 0.11),
     (paint_pair, 0.1),
     (paint_sheet, 0.12),
+    (paint_folds, 0.06),
 ]
 
 
@@ -194,6 +206,17 @@ def trunk(rng: np.random.Generator, at: Coordinates, tempo: float) -> Anatomy:
         course = random_course(rng, scene, 0.2)
         skin = blob(rng, at, centre=(0.5, 0.5), radius=rng.uniform(0.4, 0.6), elongation=1.3, course=course)
         scene.paint(skin * (1 + np.float32(0.1) * scene.bends[0]) > 1.3, Kind.AIR)
+    return scene
+
+
+def head_or_trunk(rng: np.random.Generator, at: Coordinates, tempo: float) -> Anatomy:
+    """A slice through a trunk, or through folded tissue with few bodies in it."""
+    if rng.random() < 0.7:
+        return trunk(rng, at, tempo)
+    scene = blank(rng, at, tempo)
+    x, y = rng.uniform(0.3, 0.7, 2)
+    paint_folds(rng, scene, (float(x), float(y)), float(rng.uniform(0.15, 0.4)))
+    paint_bodies(rng, scene, count=int(rng.integers(2, 9)), smallest=0.02, largest=0.15)
     return scene
 
 

@@ -26,7 +26,7 @@ Appearance = Callable[[np.random.Generator, Anatomy, list[tuple[int, ...]], Stud
 
 RECIPES: dict[str, Recipe] = {
     "ct": anatomy.trunk,
-    "mr": anatomy.trunk,
+    "mr": anatomy.head_or_trunk,
     "ultrasound": anatomy.heart,
     "endoscopy": anatomy.operating_field,
     "em": anatomy.tissue_block,
@@ -116,7 +116,7 @@ class SequenceGenerator:
             at = moving_coordinates(rng, positions, settings.size, random_motion(rng, modality, settings.size, tempo))
             screen = still_coordinates(positions, settings.size)
             scene = draw_scene(rng, modality, at, screen, tempo, settings.foreign_share)
-            min_area = settings.min_area * float(np.exp(abs(rng.normal(0, 1))))
+            min_area = settings.min_area * float(np.exp(abs(rng.normal(0, 0.8))))
             chosen = choose_objects(rng, scene, max_objects=settings.max_objects, min_area=min_area)
             if chosen:
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,21 +17,29 @@ def choose_objects(
 ) -> list[tuple[int, ...]]:
     """Up to `max_objects` disjoint objects that a person sees in frame 0 and could follow; may be empty."""
     areas = region_areas(scene)
-    wanted = int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2]))
-    largest = LARGEST_SHARE * scene.regions[0].size
+    per_frame = {group: areas[:, list(group)].sum(1) for group in scene.objects}
     endings_wanted = rng.random() < ENDING_SHARE
-    candidates = [group for group in scene.objects if is_followable(areas[:, list(group)].sum(1), min_area, largest)]
-    if not endings_wanted:
-        candidates = [group for group in candidates if areas[:, list(group)].sum(1).min() >= min_area / 2]
+    taste = rng.uniform(0, 0.7)  # 0 likes every size alike, 0.7 mostly large objects
     contact = border_contact(scene.regions[0], len(scene.kinds))
+    weights = {
+        group: preference(area, float(contact[list(group)].sum()), taste=taste, endings_wanted=endings_wanted)
+        for group, area in per_frame.items()
+        if is_followable(area, min_area, scene.regions[0].size) and (endings_wanted or area.min() >= min_area / 2)
+    }
+    wanted = min(int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2])), max_objects)
     chosen: list[tuple[int, ...]] = []
-    while candidates and len(chosen) < min(wanted, max_objects):
-        weights = np.array([preference(areas, contact, group, endings_wanted) for group in candidates])
-        group = candidates[int(rng.choice(len(candidates), p=weights / weights.sum()))]
-        if overlap_of_successive_frames(scene.regions, group) >= 0.15:
+    while weights and len(chosen) < wanted:
+        group = draw_weighted(rng, weights)
+        if is_solid(scene.regions[0], group) and overlap_of_successive_frames(scene.regions, group) >= 0.15:
             chosen.append(group)
-        candidates = [other for other in candidates if not set(other) & set(group)]
+        weights = {other: weight for other, weight in weights.items() if not set(other) & set(group)}
     return chosen
+
+
+def draw_weighted(rng: np.random.Generator, weights: dict[tuple[int, ...], float]) -> tuple[int, ...]:
+    """One of the keys, in proportion to its weight."""
+    shares = np.array(list(weights.values()))
+    return list(weights)[int(rng.choice(len(shares), p=shares / shares.sum()))]
 
 
 def region_areas(scene: Anatomy) -> NDArray[np.int64]:
@@ -44,19 +53,24 @@ def border_contact(regions: LabelArray, count: int) -> NDArray[np.int64]:
     return np.bincount(np.concatenate(edges), minlength=count)
 
 
-def preference(
-    areas: NDArray[np.int64], contact: NDArray[np.int64], group: tuple[int, ...], endings_wanted: bool
-) -> float:
-    """Weight of an object in the draw: larger ones a little more often, those cut by the border less."""
-    first, *_, last = areas[:, list(group)].sum(1)
-    cut = float(contact[list(group)].sum())
-    ending = 30.0 if endings_wanted and last == 0 else 1.0
-    return float(ending * np.power(first, 0.45) / (1 + 3 * cut / np.sqrt(first)))
+def preference(areas: NDArray[np.int64], cut: float, *, taste: float, endings_wanted: bool) -> float:
+    """Weight of an object in the draw; areas (T,) in pixels per frame, `cut` pixels on the border of frame 0."""
+    ending = 30.0 if endings_wanted and areas[-1] == 0 else 1.0
+    return float(ending * areas[0] ** taste / (1 + 3 * cut / np.sqrt(areas[0])))
 
 
-def is_followable(areas: NDArray[np.int64], min_area: float, largest: float) -> bool:
+def is_followable(areas: NDArray[np.int64], min_area: float, frame_area: int) -> bool:
     """Large enough in frames 0 and 1, and not the whole frame; areas (T,) in pixels per frame."""
-    return bool(min_area <= areas[0] <= largest and areas[1] >= min_area / 2)
+    return bool(min_area <= areas[0] <= LARGEST_SHARE * frame_area and areas[1] >= min_area / 2)
+
+
+def is_solid(regions: LabelArray, group: tuple[int, ...]) -> bool:
+    """Not a thread of one or two pixels, nor scattered crumbs; regions of one frame (H, W)."""
+    mask = np.isin(regions, group).astype(np.uint8)
+    core = cv2.erode(mask, np.ones((3, 3), np.uint8))
+    _, _, parts, _ = cv2.connectedComponentsWithStats(mask)
+    area = int(mask.sum())
+    return bool(core.sum() > 0.15 * area and parts[1:, cv2.CC_STAT_AREA].max() > 0.5 * area)
 
 
 def overlap_of_successive_frames(regions: LabelArray, group: tuple[int, ...]) -> float:
