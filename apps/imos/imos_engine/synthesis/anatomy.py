@@ -62,7 +62,7 @@ def random_course(rng: np.random.Generator, scene: Anatomy, radius: float) -> Co
     """Slow changes in proportion to the radius; most shapes end somewhere near the clip."""
     span = float(np.ptp(scene.at.positions))
     ends = rng.random() < 0.6
-    half_length = scene.tempo * np.exp(rng.uniform(np.log(0.2), np.log(2.0))) if ends else np.inf
+    half_length = max(6.0, scene.tempo * np.exp(rng.uniform(np.log(0.2), np.log(2.0)))) if ends else np.inf
     return Course(
         correlation=scene.tempo,
         drift=float(radius * rng.uniform(0.05, 0.5)),
