@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import anatomy, appearance
+from . import appearance, recipes
 from .anatomy import Anatomy, LabelArray
 from .appearance import Studio
 from .camera import enlarge, regrade
@@ -25,11 +25,11 @@ Recipe = Callable[[np.random.Generator, Coordinates, float], Anatomy]
 Appearance = Callable[[np.random.Generator, Anatomy, list[tuple[int, ...]], Studio], FloatArray]
 
 RECIPES: dict[str, Recipe] = {
-    "ct": anatomy.trunk,
-    "mr": anatomy.head_or_trunk,
-    "ultrasound": anatomy.heart,
-    "endoscopy": anatomy.operating_field,
-    "em": anatomy.tissue_block,
+    "ct": recipes.trunk,
+    "mr": recipes.head_or_trunk,
+    "ultrasound": recipes.heart,
+    "endoscopy": recipes.operating_field,
+    "em": recipes.tissue_block,
 }
 APPEARANCES: dict[str, Appearance] = {
     "ct": appearance.ct,
@@ -156,11 +156,11 @@ def draw_scene(
     source = str(rng.choice(MODALITIES)) if rng.random() < foreign_share else modality
     scene = RECIPES[source](rng, at, tempo)
     if modality == "endoscopy":
-        anatomy.paint_instruments(rng, scene, screen)
+        recipes.paint_instruments(rng, scene, screen)
     if modality == "ultrasound" and rng.random() < 0.5:
-        anatomy.paint_outside(rng, scene, screen, fan=True)
+        recipes.paint_outside(rng, scene, screen, fan=True)
     if modality == "endoscopy" and rng.random() < 0.2:
-        anatomy.paint_outside(rng, scene, screen, fan=False)
+        recipes.paint_outside(rng, scene, screen, fan=False)
     return scene
 
 
