@@ -140,7 +140,11 @@ def _propagate(
     grid = FrameGrid.fit(frames.size, None)
     ids = torch.arange(1, recorded["masks"].shape[1] + 1)[:, None, None]
     seeds = [
-        Seed(index=index, labels=(recorded["masks"][index] * ids).amax(0).numpy(), objects=frozenset(ids.flatten().tolist()))
+        Seed(
+            index=index,
+            labels=(recorded["masks"][index] * ids).amax(0).numpy(),
+            objects=frozenset(ids.flatten().tolist()),
+        )
         for index in seed_frames
     ]
     propagator = Propagator(network, memory=memory, settings=PLAIN)

@@ -60,7 +60,9 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         """Refuse widths that the attention gates cannot reduce."""
-        narrowest = min(self.width, self.key_channels, self.hidden_channels, self.sensory_channels, *self.decoder_channels)
+        narrowest = min(
+            self.width, self.key_channels, self.hidden_channels, self.sensory_channels, *self.decoder_channels
+        )
         _require(narrowest >= 1, f"every width must be at least 1 channel, got {narrowest}")
         gated = min(self.value_channels, self.decoder_channels[0])
         _require(gated >= 16, f"value_channels and decoder_channels[0] must be at least 16 channels, got {gated}")
@@ -83,7 +85,10 @@ class NetworkConfig:
         return NetworkConfig(
             **values
             | tuples
-            | {"key_block": Block(values["key_block"]), "adapter": None if adapter is None else AdapterConfig(**adapter)}
+            | {
+                "key_block": Block(values["key_block"]),
+                "adapter": None if adapter is None else AdapterConfig(**adapter),
+            }
         )
 
 
@@ -128,7 +133,8 @@ class MemoryConfig:
             f"max_long_term must be 0 or hold one set of {self.prototypes} prototypes, got {self.max_long_term}",
         )
         _require(
-            self.read_top_k is None or self.read_top_k >= 1, f"read_top_k must be None or at least 1, got {self.read_top_k}"
+            self.read_top_k is None or self.read_top_k >= 1,
+            f"read_top_k must be None or at least 1, got {self.read_top_k}",
         )
 
 
@@ -149,5 +155,6 @@ class PropagationConfig:
         _require(self.size is None or self.size >= 32, f"size must be None or at least 32 pixels, got {self.size}")
         _require(self.encode_batch >= 1, f"encode_batch must be at least 1 frame, got {self.encode_batch}")
         _require(
-            self.end_after is None or self.end_after >= 1, f"end_after must be None or at least 1 frame, got {self.end_after}"
+            self.end_after is None or self.end_after >= 1,
+            f"end_after must be None or at least 1 frame, got {self.end_after}",
         )

@@ -46,7 +46,7 @@ WINDOW_PRESETS: dict[str, Window] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Intensity:
-    """Clip to [low, high], scale to [0, 1], then subtract `mean` and divide by `deviation` (both of the scaled values)."""
+    """Clip to [low, high], scale to [0, 1], subtract `mean`, divide by `deviation` (both of the scaled values)."""
 
     low: float
     high: float
@@ -56,8 +56,12 @@ class Intensity:
     def apply(self, images: Array) -> npt.NDArray[np.float32]:
         """Normalise any array of stored values; what is not a number becomes the lowest value."""
         values = np.asarray(images, dtype=np.float32)
-        scaled = (np.nan_to_num(values, nan=self.low, posinf=self.high, neginf=self.low) - self.low) / (self.high - self.low)
-        normalised: npt.NDArray[np.float32] = (np.clip(scaled, 0, 1) - np.float32(self.mean)) / np.float32(self.deviation)
+        scaled = (np.nan_to_num(values, nan=self.low, posinf=self.high, neginf=self.low) - self.low) / (
+            self.high - self.low
+        )
+        normalised: npt.NDArray[np.float32] = (np.clip(scaled, 0, 1) - np.float32(self.mean)) / np.float32(
+            self.deviation
+        )
         return normalised
 
 
@@ -67,7 +71,9 @@ def bounded_intensity(images: Array, low: float, high: float) -> Intensity:
         high = low + 1.0
     sample = _sample(images)
     scaled = np.clip((sample - low) / (high - low), 0, 1) if sample.size else np.zeros(1, dtype=np.float32)
-    return Intensity(low=low, high=high, mean=float(scaled.mean()), deviation=max(float(scaled.std()), SMALLEST_DEVIATION))
+    return Intensity(
+        low=low, high=high, mean=float(scaled.mean()), deviation=max(float(scaled.std()), SMALLEST_DEVIATION)
+    )
 
 
 def robust_intensity(images: Array) -> Intensity:

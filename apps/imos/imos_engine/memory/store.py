@@ -35,7 +35,14 @@ class MemoryStore:
         return sum(map(len, (*self._permanent, *self._recent))), sum(map(len, self._long_term))
 
     def write(
-        self, key: Tensor, shrinkage: Tensor, selection: Tensor, values: Tensor, *, known: Tensor, permanent: bool = False
+        self,
+        key: Tensor,
+        shrinkage: Tensor,
+        selection: Tensor,
+        values: Tensor,
+        *,
+        known: Tensor,
+        permanent: bool = False,
     ) -> None:
         """Remember one frame.
 

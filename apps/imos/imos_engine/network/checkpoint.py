@@ -47,7 +47,7 @@ def save_network(
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         save_file(tensors, beside, metadata=header)
-        os.replace(beside, path)
+        beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -76,7 +76,7 @@ def load_network(path: str | Path, *, device: torch.device | str = "cpu") -> Imo
 def read_metadata(path: str | Path) -> dict[str, str]:
     """The text in a `.safetensors` header, the network's settings included."""
     try:
-        with safe_open(str(path), framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(str(path), framework="pt") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read as .safetensors: {error}") from error
@@ -87,7 +87,7 @@ def _read_safetensors(path: Path) -> tuple[NetworkConfig, dict[str, Tensor]]:
     if CONFIG_KEY not in metadata:
         raise CheckpointError(f"{path} does not say which network it is for (no {CONFIG_KEY!r} in its header)")
     config = NetworkConfig.from_dict(json.loads(metadata[CONFIG_KEY]))
-    with safe_open(str(path), framework="pt") as file:  # type: ignore[no-untyped-call]
+    with safe_open(str(path), framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
     return config, {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 

@@ -20,7 +20,7 @@ class KeyEncoder(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         width, block = config.width, config.key_block
-        first, second, third = config.feature_channels
+        first, second, _ = config.feature_channels
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.res2 = residual_stage(block, width, width, config.key_depths[0], stride=1)
@@ -52,10 +52,9 @@ class KeyProjection(nn.Module):
         self.d_proj = nn.Conv2d(feature_channels, 1, 3, padding=1)
         self.e_proj = nn.Conv2d(feature_channels, key_channels, 3, padding=1)
         nn.init.orthogonal_(self.key_proj.weight)
-        nn.init.zeros_(self.key_proj.bias)
 
     def forward(self, f16: Tensor) -> Keys:
-        """Shapes: f16 (B, C, H/16, W/16). Returns float32 keys: distances between them lose too much in half precision."""
+        """Shapes: f16 (B, C, H/16, W/16). Returns float32: distances between keys lose too much in half precision."""
         shrinkage = self.d_proj(f16).float() ** 2 + 1
         return Keys(self.key_proj(f16).float(), shrinkage, torch.sigmoid(self.e_proj(f16).float()))
 

@@ -99,7 +99,8 @@ class ImosNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """What the masks mean in these frames, to be written into memory.
 
-        Shapes: frames (B, 3, H, W), f16 (B, C16, H/16, W/16), masks (B, K, H, W) in 0 to 1, hidden (B, K, Ch, H/16, W/16).
+        Shapes: frames (B, 3, H, W), f16 (B, C16, H/16, W/16), masks (B, K, H, W) in 0 to 1,
+        hidden (B, K, Ch, H/16, W/16).
         Returns: values (B, K, Cv, H/16, W/16) and the hidden state, updated if `deep_update`.
         """
         objects = masks.shape[1]

@@ -31,7 +31,7 @@ def prepare_for_inference(network: ImosNetwork, *, precision: Precision, device:
     prepared = copy.deepcopy(network).eval().requires_grad_(False)
     for module in prepared.modules():
         _fold_batch_norms(module)
-    return prepared.to(device=device, dtype=DTYPES[precision], memory_format=torch.channels_last)
+    return prepared.to(device, DTYPES[precision]).to(memory_format=torch.channels_last)
 
 
 def _fold_batch_norms(module: nn.Module) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,9 @@ def blend(passes: Mapping[int, Tensor], weights: Tensor) -> Tensor:
     return passes[1] * share + passes[-1] * (1 - share)
 
 
-def label_map(probabilities: Tensor, object_ids: npt.NDArray[np.integer], grid: FrameGrid) -> npt.NDArray[np.integer]:
+def label_map(
+    probabilities: Tensor, object_ids: npt.NDArray[np.integer[Any]], grid: FrameGrid
+) -> npt.NDArray[np.integer[Any]]:
     """Object ids per pixel at the frame's own size.
 
     Shapes: probabilities (K, h, w) at the internal size. Returns: (H, W), the dtype of `object_ids`, 0 background.

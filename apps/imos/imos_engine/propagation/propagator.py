@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ class FrameResult:
     """The final answer for one frame."""
 
     index: int
-    labels: npt.NDArray[np.integer]  # (H, W) object ids at the frame's own size, 0 background
+    labels: npt.NDArray[np.integer[Any]]  # (H, W) object ids at the frame's own size, 0 background
     confidence: Mapping[int, float]  # per object id, 0 to 1
 
 
@@ -108,7 +109,7 @@ class Propagator:
         masks = {seed.index: self._seed_masks(seed, object_ids, grid) for seed in seeds}
         return _Run({seed.index: seed for seed in seeds}, masks, object_ids, grid, encoder, frame_range)
 
-    def _seed_masks(self, seed: Seed, object_ids: npt.NDArray[np.integer], grid: FrameGrid) -> SeedMasks:
+    def _seed_masks(self, seed: Seed, object_ids: npt.NDArray[np.integer[Any]], grid: FrameGrid) -> SeedMasks:
         pixels = torch.from_numpy(np.stack([seed.labels == object_id for object_id in object_ids])).float()
         given = torch.tensor([int(object_id) in seed.objects for object_id in object_ids])
         masks = grid.shrink(pixels.to(self._device)).clamp(0, 1)
@@ -168,7 +169,7 @@ class _Run:
 
     seeds: Mapping[int, Seed]
     masks: Mapping[int, SeedMasks]
-    object_ids: npt.NDArray[np.integer]  # ascending; position is the object's channel
+    object_ids: npt.NDArray[np.integer[Any]]  # ascending; position is the object's channel
     grid: FrameGrid
     encoder: FrameEncoder
     frame_range: tuple[int, int]
@@ -178,7 +179,7 @@ class _Run:
         return sorted(index for index, seed in self.seeds.items() if object_id in seed.objects)
 
 
-def _with_given(labels: npt.NDArray[np.integer], seed: Seed) -> npt.NDArray[np.integer]:
+def _with_given(labels: npt.NDArray[np.integer[Any]], seed: Seed) -> npt.NDArray[np.integer[Any]]:
     """The frame's labels with everything that the seed speaks about exactly as given."""
     spoken = np.isin(labels, sorted(seed.objects))
     return np.where(seed.labels != 0, seed.labels, np.where(spoken, 0, labels)).astype(labels.dtype)
