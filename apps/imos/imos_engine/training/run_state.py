@@ -29,6 +29,8 @@ class RunState:
         self.network: ImosNetwork = network.to(device, memory_format=torch.channels_last)
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(config.trainable.covers(name))
+        if not self.trained_parameters:
+            raise ValueError(f"trainable={config.trainable.value!r} leaves nothing to train: the network has no adapters")
         self.average = AveragedNetwork(self.network, decay=config.average_decay)
         self.optimizer = torch.optim.AdamW(self.trained_parameters, lr=0.0, weight_decay=config.weight_decay)
         self.position = Position()
