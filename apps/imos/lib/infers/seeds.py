@@ -1,0 +1,200 @@
+"""From marks to seed slices: strokes, points and boxes become masks, masks stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from imos_engine.prompts import SlicePrompts, segment_slice
+from imos_engine.sequence import Seed, choose_slice_axis, frames_along, slices_touched
+from lib.errors import RequestError
+from lib.infers.marks import Labels, Marks, Mask
+from lib.infers.request import Box, Voxel
+
+SliceImages = Callable[[int], npt.NDArray[np.float32]]  # slice number -> (H, W) or (H, W, 3), normalised
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedReport:
+    """One entry of `params.imos.seeds`."""
+
+    slice: int
+    axis: int
+    label: str
+    mode: str  # mask, scribble, points or box
+    pixels: int
+
+
+@dataclass(kw_only=True)
+class SeedPlan:
+    """What is known before anything is carried."""
+
+    axis: int
+    seeds: list[Seed] = field(default_factory=list)
+    reports: list[SeedReport] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def seed_axis(marks: Sequence[Marks], box: Box | None, *, shape: tuple[int, ...], spacing_mm: Sequence[float]) -> int:
+    """The axis along which all marks together are planar, else the coarsest."""
+    return choose_slice_axis(marked_voxels(marks, box, shape=shape), spacing_mm)
+
+
+def marked_voxels(marks: Sequence[Marks], box: Box | None, *, shape: tuple[int, ...]) -> Mask:
+    """Every voxel (I, J, K) that a person said is an object; without any, the voxels of the box."""
+    voxels = np.zeros(shape[:3], dtype=bool)
+    for entry in marks:
+        for array in entry.foreground:
+            voxels |= array
+        for voxel in entry.clicks.foreground:
+            voxels[voxel] = True
+    if box and not voxels.any():
+        voxels[tuple(slice(low, high + 1) for low, high in zip(box.low, box.high, strict=True))] = True
+    return voxels
+
+
+def plan_seeds(
+    marks: Sequence[Marks], box: Box | None, *, axis: int, images: SliceImages, size: tuple[int, int]
+) -> SeedPlan:
+    """Make the seed of every slice that says where an object is. Shapes: `size` (H, W) of a slice across `axis`."""
+    plan = SeedPlan(axis=axis)
+    slices = [SliceMarks(entry, axis=axis, box=box, alone=len(marks) == 1) for entry in marks]
+    for index in sorted({index for one in slices for index in one.positive}):
+        _add_seed(plan, index, [one for one in slices if index in one.positive], images=images, size=size)
+    return plan
+
+
+def corrections(marks: Sequence[Marks], plan: SeedPlan, box: Box | None) -> dict[int, list[SliceMarks]]:
+    """Slices that only say where an object is not: they correct what is carried to them."""
+    slices = [SliceMarks(entry, axis=plan.axis, box=box, alone=len(marks) == 1) for entry in marks]
+    seeded = {seed.index for seed in plan.seeds}
+    found: dict[int, list[SliceMarks]] = {}
+    for one in slices:
+        for index in one.negative - seeded:
+            found.setdefault(index, []).append(one)
+    return found
+
+
+def correct(plan: SeedPlan, index: int, carried: Labels, marks: Sequence[SliceMarks], *, images: SliceImages) -> None:
+    """Add a seed for a slice where carried masks (H, W) meet background marks."""
+    _add_seed(plan, index, marks, images=images, size=(carried.shape[0], carried.shape[1]), carried=carried)
+
+
+class SliceMarks:
+    """One object's marks, seen along an axis."""
+
+    def __init__(self, marks: Marks, *, axis: int, box: Box | None, alone: bool) -> None:
+        self.marks = marks
+        self.axis = axis
+        self._painted = _frames(marks.painted, axis)
+        self._strokes = _frames(marks.strokes, axis)
+        self._strokes_background = _frames(marks.strokes_background, axis)
+        self._foreground = _by_slice(marks.clicks.foreground, axis)
+        self._background = _by_slice(marks.clicks.background, axis)
+        self._box = box if alone else None  # with several objects a box only limits the volume
+        touched = [set(slices_touched(array, axis)) for array in marks.foreground]
+        self.positive = set(self._foreground).union(*touched)
+        if not self.positive and self._box:
+            self.positive = {(self._box.low[axis] + self._box.high[axis]) // 2}
+        erased = set() if marks.strokes_background is None else set(slices_touched(marks.strokes_background, axis))
+        self.negative = (set(self._background) | erased) - self.positive
+
+    def mode(self, index: int) -> str:
+        """How this slice was marked."""
+        if _has(self._strokes, index) or _has(self._strokes_background, index):
+            return "scribble"
+        if index in self._foreground or index in self._background:
+            return "points"
+        return "mask" if _has(self._painted, index) else "box"
+
+    def painted(self, index: int) -> Mask | None:
+        """The mask (H, W) painted on this slice, when there is one."""
+        return None if self._painted is None or not self._painted[index].any() else self._painted[index]
+
+    def prompts(self, index: int, rivals: Sequence[SliceMarks], mask: Mask | None = None) -> SlicePrompts:
+        """Everything this slice says about the object; where another object is marked, this one is not."""
+        taken = [array[index] for one in rivals for array in (one._painted, one._strokes) if array is not None]
+        erased = [] if self._strokes_background is None else [self._strokes_background[index]]
+        background = np.logical_or.reduce([*taken, *erased]) if taken or erased else None
+        return SlicePrompts(
+            foreground=self._foreground.get(index, []),
+            background=self._background.get(index, []) + [p for one in rivals for p in one._foreground.get(index, [])],
+            scribbles_foreground=None if self._strokes is None else self._strokes[index],
+            scribbles_background=background,
+            box=self._rectangle(index),
+            mask=self.painted(index) if mask is None else mask,
+        )
+
+    def _rectangle(self, index: int) -> tuple[int, int, int, int] | None:
+        """The box on this slice, as rows and columns, both ends included."""
+        box = self._box
+        if box is None or not box.low[self.axis] <= index <= box.high[self.axis]:
+            return None
+        row, column = (axis for axis in range(3) if axis != self.axis)
+        return box.low[row], box.low[column], box.high[row], box.high[column]
+
+
+def _add_seed(
+    plan: SeedPlan,
+    index: int,
+    objects: Sequence[SliceMarks],
+    *,
+    images: SliceImages,
+    size: tuple[int, int],
+    carried: Labels | None = None,
+) -> None:
+    """Put the masks of all objects on one slice into one seed; where two meet, a painted mask wins."""
+    labels = np.zeros(size, dtype=np.uint16)
+    spoken = set()
+    for one in sorted(objects, key=lambda one: one.mode(index) == "mask"):
+        mode = one.mode(index)
+        painted = one.painted(index)
+        if mode == "mask" and painted is not None:
+            mask = painted
+        else:
+            rivals = [other for other in objects if other is not one]
+            mask = _from_prompts(one, index, rivals, image=images(index), carried=carried)
+        if not mask.any() and carried is None:
+            plan.warnings.append(
+                f"the marks of {one.marks.name!r} on slice {index} gave an empty mask, and were left out"
+            )
+            continue
+        labels[mask] = one.marks.object_id
+        spoken.add(one.marks.object_id)
+        report = SeedReport(slice=index, axis=plan.axis, label=one.marks.name, mode=mode, pixels=int(mask.sum()))
+        plan.reports.append(report)
+    if spoken:
+        plan.seeds.append(Seed(index=index, labels=labels, objects=frozenset(spoken)))
+
+
+def _from_prompts(
+    one: SliceMarks, index: int, rivals: Sequence[SliceMarks], *, image: npt.NDArray[np.float32], carried: Labels | None
+) -> Mask:
+    """The mask (H, W) that strokes, points and box mean; `carried` is what they correct."""
+    previous = None if carried is None else carried == one.marks.object_id
+    if previous is not None and not previous.any():
+        return previous  # told where it is not, and it is not there
+    try:
+        return np.asarray(segment_slice(image, one.prompts(index, rivals, previous)), dtype=bool)
+    except ValueError as error:
+        raise RequestError(f"the marks of {one.marks.name!r} on slice {index} cannot be used: {error}") from error
+
+
+def _frames(array: Mask | None, axis: int) -> Mask | None:
+    return None if array is None else frames_along(array, axis)
+
+
+def _has(frames: Mask | None, index: int) -> bool:
+    return frames is not None and bool(frames[index].any())
+
+
+def _by_slice(voxels: Sequence[Voxel], axis: int) -> dict[int, list[tuple[int, int]]]:
+    """Points (row, column) of every slice across an axis."""
+    slices: dict[int, list[tuple[int, int]]] = {}
+    row, column = (other for other in range(3) if other != axis)
+    for voxel in voxels:
+        slices.setdefault(voxel[axis], []).append((voxel[row], voxel[column]))
+    return slices

@@ -1,0 +1,195 @@
+"""One request, carried through its volume: the flow from marks to a label map."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imos_engine.intensity import Intensity, automatic_intensity, window_intensity
+from imos_engine.propagation import Propagator
+from imos_engine.sequence import FrameSequence, frames_along, volume_from_frames
+from imos_engine.volume_file import Volume
+from lib.errors import RequestError
+from lib.infers.carrier import refuse_if_gone
+from lib.infers.marks import Labels, Marks, clip_box, collect_marks
+from lib.infers.request import Box, InferRequest
+from lib.infers.seeds import SeedPlan, correct, corrections, marked_voxels, plan_seeds, seed_axis
+from lib.transforms.volumes import image_stamp, image_warnings
+
+
+@dataclass(kw_only=True)
+class Segmentation:
+    """A label map and how it came about."""
+
+    labels: Labels  # (I, J, K) on the stored grid
+    axis: int
+    marks: Sequence[Marks]
+    plan: SeedPlan
+    confidence: dict[str, dict[int, float]] = field(default_factory=dict)  # label -> slice -> 0 to 1
+    seconds: dict[str, float | int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def label_names(self) -> dict[str, int]:
+        """Ids by name, in ascending order, without background."""
+        return {marks.name: marks.object_id for marks in sorted(self.marks, key=lambda marks: marks.object_id)}
+
+
+def segment(
+    request: InferRequest,
+    image: Volume,
+    label_map: Labels | None,
+    *,
+    propagator: Propagator,
+    known_ids: Mapping[str, int],
+    client_gone: threading.Event,
+) -> Segmentation:
+    """Turn what a person marked into a label map of the whole volume.
+
+    Raises:
+        RequestError: for marks or options that do not fit this volume, or a client that left.
+    """
+    started = perf_counter()
+    shape, options = image.array.shape, request.options
+    box = clip_box(request.box, shape) if request.box else None
+    marks = collect_marks(request, label_map, shape=shape, known_ids=known_ids)
+    axis = options.slice_axis
+    if axis is None:
+        axis = seed_axis(marks, box, shape=shape, spacing_mm=image.spacing_mm)
+    frames = frames_along(image.array, axis)
+    marked = frames_along(marked_voxels(marks, box, shape=shape), axis)
+    intensity = window_intensity(frames, options.window) if options.window else automatic_intensity(frames, marked)
+    size = (int(frames.shape[1]), int(frames.shape[2]))
+    carry = _Carry(request, frames, intensity, axis, box, propagator=propagator, client_gone=client_gone)
+    plan = plan_seeds(marks, box, axis=axis, images=carry.image, size=size)
+    prompted = perf_counter()
+    carry.run(plan, marks)
+    _correct(carry, plan, marks, box)
+    result = Segmentation(
+        labels=np.ascontiguousarray(volume_from_frames(carry.labels, axis)), axis=axis, marks=marks, plan=plan
+    )
+    result.confidence = carry.confidence
+    result.seconds = propagator.timings.to_dict() | {"prompts": round(prompted - started, 4)}
+    missing = [name for name in request.objects if name not in result.label_names]
+    result.warnings = [
+        *request.warnings,
+        *image_warnings(image),
+        *plan.warnings,
+        *(f"nothing is marked for {name!r}; it was left out" for name in missing),
+    ]
+    return result
+
+
+def _correct(carry: _Carry, plan: SeedPlan, marks: Sequence[Marks], box: Box | None) -> None:
+    """Where slices only say what is not the object, refine the masks carried there and carry again."""
+    wrong = {index: found for index, found in corrections(marks, plan, box).items() if carry.covers(index)}
+    if not wrong or not carry.propagates:
+        return
+    for index, slice_marks in wrong.items():
+        correct(plan, index, carry.labels[index], slice_marks, images=carry.image)
+    carry.run(plan, marks)
+
+
+class _Carry:
+    """The sequence of one request, and what was carried through it so far."""
+
+    def __init__(
+        self,
+        request: InferRequest,
+        frames: npt.NDArray[Any],
+        intensity: Intensity,
+        axis: int,
+        box: Box | None,
+        *,
+        propagator: Propagator,
+        client_gone: threading.Event,
+    ) -> None:
+        self._frames, self._intensity, self._options = frames, intensity, request.options
+        self._propagator, self._client_gone = propagator, client_gone
+        self._image_key = (image_stamp(request.image), axis, intensity, request.device)
+        self._box, self._axis = box, axis
+        self._range = _frame_range(request, len(frames), box, axis)
+        self.labels: Labels = np.zeros(frames.shape[:3], dtype=np.uint8)
+        self.confidence: dict[str, dict[int, float]] = {}
+
+    @property
+    def propagates(self) -> bool:
+        return self._options.propagate
+
+    def covers(self, index: int) -> bool:
+        return self._range[0] <= index <= self._range[1]
+
+    def image(self, index: int) -> npt.NDArray[np.float32]:
+        """One slice (H, W) or (H, W, 3) as the prompts see it."""
+        return self._intensity.apply(self._frames[index])
+
+    def run(self, plan: SeedPlan, marks: Sequence[Marks]) -> None:
+        """Fill `labels` (T, H, W) and `confidence` from a plan's seeds."""
+        self._refuse_seedless(plan)
+        largest = max(max(seed.objects) for seed in plan.seeds)
+        self.labels = np.zeros(self.labels.shape, dtype=np.uint8 if largest < 256 else np.uint16)
+        self.confidence = {entry.name: {} for entry in marks}
+        if not self.propagates:
+            for seed in plan.seeds:
+                self._keep(seed.index, seed.labels, dict.fromkeys(seed.objects, 1.0), marks)
+            return
+        sequence = FrameSequence(self._frames, self._intensity)
+        results = self._propagator.propagate(
+            sequence,
+            plan.seeds,
+            directions=self._options.directions,
+            frame_range=self._range,
+            image_key=self._image_key,
+        )
+        for result in results:
+            refuse_if_gone(self._client_gone)
+            self._keep(result.index, result.labels, result.confidence, marks)
+
+    def _keep(self, index: int, labels: Labels, confidence: Mapping[int, float], marks: Sequence[Marks]) -> None:
+        self.labels[index] = labels
+        self._crop(index)
+        present = set(np.unique(self.labels[index]).tolist())
+        for entry in marks:
+            if entry.object_id in present:
+                self.confidence[entry.name][index] = round(float(confidence.get(entry.object_id, 0.0)), 4)
+
+    def _crop(self, index: int) -> None:
+        """Everything outside a region is background."""
+        if self._box is None:
+            return
+        row, column = (axis for axis in range(3) if axis != self._axis)
+        low, high = self._box.low, self._box.high
+        inside = (slice(low[row], high[row] + 1), slice(low[column], high[column] + 1))
+        kept = self.labels[index][inside].copy()
+        self.labels[index] = 0
+        self.labels[index][inside] = kept
+
+    def _refuse_seedless(self, plan: SeedPlan) -> None:
+        if not plan.seeds:
+            raise RequestError("; ".join(plan.warnings) + "; mark more of the object, or paint its mask on one slice")
+        slices = [seed.index for seed in plan.seeds]
+        if not any(self.covers(index) for index in slices):
+            raise RequestError(
+                f"the seeds are on slices {slices}, and only slices {self._range[0]} to {self._range[1]} were asked "
+                "for; mark the object there, or widen slice_range"
+            )
+
+
+def _frame_range(request: InferRequest, count: int, box: Box | None, axis: int) -> tuple[int, int]:
+    """First and last slice to compute: those asked for, else those of a region that is more than one slice thick."""
+    asked = request.options.slice_range
+    if asked is not None:
+        if not 0 <= asked[0] <= asked[1] < count:
+            raise RequestError(
+                f"slice_range {list(asked)} does not fit: axis {axis} of this volume has slices 0 to {count - 1}"
+            )
+        return asked
+    if box and box.high[axis] > box.low[axis]:
+        return box.low[axis], box.high[axis]
+    return 0, count - 1

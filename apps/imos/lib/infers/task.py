@@ -1,0 +1,87 @@
+"""The task that MONAI Label calls: a request in, a file and a table out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+from monailabel.utils.others.generic import device_list
+
+from lib.calls import this_call
+from lib.infers.carrier import Carrier
+from lib.infers.options import ADVERTISED
+from lib.infers.reply import reply_params
+from lib.infers.request import read_request
+from lib.infers.segmentation import segment
+from lib.transforms.volumes import read_image, read_label_map, write_result
+
+logger = logging.getLogger(__name__)
+
+
+class ImosInfer(InferTask):
+    """Carries what was marked on one or more slices through the volume."""
+
+    def __init__(self, carrier: Carrier, *, type: InferType, description: str) -> None:
+        self._carrier = carrier
+        self._labels: Mapping[str, int] = carrier.settings.labels
+        super().__init__(
+            type=type,
+            labels=dict(self._labels),
+            dimension=3,
+            description=description,
+            config={**ADVERTISED, "device": _devices(carrier.settings.device)},
+        )
+
+    def is_valid(self) -> bool:
+        """The weights were loaded when the server started."""
+        return True
+
+    def get_path(self, validate: bool = True) -> str:
+        """Where the weights lie, for `/model/`."""
+        return str(self._carrier.settings.weights)
+
+    def __call__(self, request: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Segment; the caller removes the file.
+
+        Raises:
+            RequestError: the request cannot be served.
+        """
+        started = perf_counter()
+        call = this_call()
+        label_file = Path(request["label"]) if call.brings_label and request.get("label") else None
+        asked = read_request(request, label_file=label_file, default_device=self._carrier.settings.device)
+        with self._carrier.turn(call.client_gone):
+            waited = perf_counter()
+            image = read_image(asked.image)
+            label_map = None if asked.label_file is None else read_label_map(asked.label_file, image)
+            loaded = perf_counter()
+            result = segment(
+                asked,
+                image,
+                label_map,
+                propagator=self._carrier.propagator(asked.device),
+                known_ids=self._labels,
+                client_gone=call.client_gone,
+            )
+        wrote = perf_counter()
+        file = write_result(result.labels, image, asked.result)
+        result.seconds |= {
+            "queue": round(waited - started, 4),
+            "load": round(loaded - waited, 4),
+            "file": round(perf_counter() - wrote, 4),
+            "total": round(perf_counter() - started, 4),
+        }
+        logger.info("Carried %s through %s: %s", list(result.label_names), asked.image.name, result.seconds)
+        return str(file), reply_params(result, network=self._carrier.identity, device=asked.device)
+
+
+def _devices(default: str) -> list[str]:
+    """Devices as clients show them, the server's default first; the CPU can always be chosen."""
+    names = dict.fromkeys([*device_list(), "cpu"])
+    if default == "cpu":
+        names = dict.fromkeys(["cpu", *names])
+    return list(names)

@@ -1,0 +1,154 @@
+"""The app's own settings: what `--conf KEY VALUE` may say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from imos_engine.config import PRESETS, Precision, PropagationConfig
+from lib.errors import closest, listed
+
+# Names that clients offer for a segment until the user types another; the value is the label's id in a saved volume.
+DEFAULT_LABELS = (
+    "object",
+    "liver",
+    "spleen",
+    "left kidney",
+    "right kidney",
+    "pancreas",
+    "stomach",
+    "aorta",
+    "heart",
+    "lung",
+    "bone",
+    "tumor",
+)
+MODELS = ("imos", "imos_scribbles")
+SERVER_KEYS = ("server_mode",)  # keys that MONAI Label itself reads
+
+
+class ConfError(ValueError):
+    """A `--conf` pair that the app cannot use."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppSettings:
+    """How this server offers iMOS."""
+
+    models: tuple[str, ...]
+    weights: Path
+    device: str  # as torch names it
+    labels: Mapping[str, int]  # offered names and their ids, from 1
+    propagation: PropagationConfig
+    threads: int | None  # for one inference on the CPU; None leaves torch's choice
+
+
+def read_settings(conf: Mapping[str, str], *, app_dir: Path) -> AppSettings:
+    """Read every `--conf` pair.
+
+    Raises:
+        ConfError: for an unknown key, or a value that cannot be used.
+    """
+    for key in conf:
+        if key not in READERS and key not in SERVER_KEYS:
+            raise ConfError(f"--conf {key}: unknown key{closest(key, READERS)}; known keys are {listed(READERS)}")
+    value = {key: reader(conf.get(key, "").strip()) for key, reader in READERS.items()}
+    default_weights = app_dir / "model" / f"imos_{value['network']}.safetensors"
+    return AppSettings(
+        models=value["models"],
+        weights=_weights(value["weights"] or default_weights),
+        device=value["device"],
+        labels=value["labels"],
+        propagation=PropagationConfig(
+            **{field: value[key] for field, key in PROPAGATION_KEYS.items() if conf.get(key, "").strip()}
+        ),
+        threads=value["threads"],
+    )
+
+
+def _models(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name not in (*MODELS, "all"):
+            raise ConfError(
+                f"--conf models {text}: no model {name!r}{closest(name, MODELS)}; offered: {listed(MODELS)}, all"
+            )
+    return MODELS if not names or "all" in names else names
+
+
+def _network(text: str) -> str:
+    name = text or "small"
+    if name not in PRESETS:
+        raise ConfError(f"--conf network {text}: no such preset; there are {listed(PRESETS)}")
+    return name
+
+
+def _weights(path: Path) -> Path:
+    if not path.is_file():
+        raise ConfError(f"--conf weights {path}: no such file; give the path of a .safetensors or .pth checkpoint")
+    return path
+
+
+def _device(text: str) -> str:
+    name = text or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfError(f"--conf device {text}: not a device; give cpu, cuda or cuda:0") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfError(f"--conf device {text}: this machine has no usable CUDA device; give cpu")
+    return name
+
+
+def _labels(text: str) -> dict[str, int]:
+    names = [name.strip() for name in text.split(",") if name.strip()] or list(DEFAULT_LABELS)
+    if len(set(names)) < len(names):
+        raise ConfError(f"--conf labels {text}: a name is listed twice; give different names, separated by commas")
+    return {name: position for position, name in enumerate(names, start=1)}
+
+
+def _size(text: str) -> int | None:
+    return None if text in ("", "full") else _whole_number("size", text, least=32, unit="pixels, or full")
+
+
+def _precision(text: str) -> Precision:
+    names = [precision.value for precision in Precision]
+    if text and text not in names:
+        raise ConfError(f"--conf precision {text}: give one of {listed(names)}")
+    return Precision(text) if text else PropagationConfig().precision
+
+
+def _cache_bytes(text: str) -> int:
+    return _whole_number("cache_mb", text, least=0, unit="megabytes") * 2**20 if text else 0
+
+
+def _threads(text: str) -> int | None:
+    return _whole_number("threads", text, least=1, unit="threads") if text else None
+
+
+def _whole_number(key: str, text: str, *, least: int, unit: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise ConfError(f"--conf {key} {text}: not a whole number; give at least {least} {unit}") from None
+    if number < least:
+        raise ConfError(f"--conf {key} {text}: too small; give at least {least} {unit}")
+    return number
+
+
+READERS: Mapping[str, Callable[[str], object]] = {
+    "models": _models,  # which models to offer: imos, imos_scribbles or all, separated by commas
+    "network": _network,  # which bundled weights to use: small or xmem
+    "weights": lambda text: Path(text).expanduser() if text else None,  # path of another checkpoint
+    "device": _device,  # where to compute by default: cpu, cuda, cuda:1
+    "size": _size,  # internal frame size in pixels, or full
+    "precision": _precision,  # bfloat16 or float32
+    "labels": _labels,  # names that clients offer, separated by commas
+    "cache_mb": _cache_bytes,  # memory for encoded slices kept for corrections
+    "threads": _threads,  # CPU threads of one inference
+}
+# Settings of the engine that a key of `--conf` replaces.
+PROPAGATION_KEYS = {"size": "size", "precision": "precision", "feature_cache_bytes": "cache_mb"}

@@ -1,0 +1,121 @@
+"""iMOS for MONAI Label: annotate one slice, get the volume."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from pydoc import locate
+from typing import Any
+
+from monailabel.config import settings as server_settings
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.config import TaskConfig
+from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.utils.others.class_utils import get_class_names
+from monailabel.utils.others.generic import remove_file
+
+import imos_engine.propagation  # noqa: F401 (first here, not in a request: only now is this folder on the module path)
+import lib.configs
+from lib.calls import this_call
+from lib.endpoint import serve_inference_in_threads
+from lib.errors import RequestError, closest, listed
+from lib.infers.carrier import Carrier
+from lib.infers.options import read_flag
+from lib.settings import read_settings
+
+logger = logging.getLogger(__name__)
+
+
+class MyApp(MONAILabelApp):
+    """Offers the models of `lib/configs`; `--conf` keys are those of `lib/settings.py`."""
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        self.settings = read_settings(conf or {}, app_dir=Path(app_dir))
+        self.carrier = Carrier(self.settings)
+        super().__init__(
+            app_dir=app_dir,
+            studies=studies,
+            conf=conf or {},
+            name="iMOS",
+            description="Annotate one slice, get the volume: CT, MRI, ultrasound, endoscopy, electron microscopy",
+            version="0.1.0",
+        )
+        server = sys.modules.get("monailabel.app")  # absent when the app is loaded outside of a server
+        if server is not None:
+            serve_inference_in_threads(server.app)
+
+    def init_datastore(self) -> Datastore:
+        """The datastore of MONAI Label, which also lists MetaImage files."""
+        if "*.mha" not in server_settings.MONAI_LABEL_DATASTORE_FILE_EXT:
+            server_settings.MONAI_LABEL_DATASTORE_FILE_EXT.append("*.mha")
+        return super().init_datastore()
+
+    def init_infers(self) -> dict[str, InferTask]:
+        """One task per file in `lib/configs`; the file's name is the model's."""
+        tasks: dict[str, InferTask] = {}
+        for class_path in get_class_names(lib.configs, "TaskConfig"):
+            name = class_path.split(".")[-2]
+            if name not in self.settings.models:
+                continue
+            config: TaskConfig = locate(class_path)()  # type: ignore[operator]
+            config.init(name, str(Path(self.app_dir, "model")), self.conf, None, carrier=self.carrier)
+            tasks[name] = config.infer()
+        logger.info("Offering %s", listed(tasks))
+        return tasks
+
+    def infer(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Run one request. Unlike MONAI Label's own, it reads an image only by its id, its upload or its session.
+
+        Raises:
+            RequestError: the model or image is unknown, or the request cannot be served.
+        """
+        datastore = datastore or self.datastore()
+        model, image_id = str(request.get("model")), request.get("image")
+        task = self._infers.get(model)
+        if task is None:
+            raise RequestError(
+                f"unknown model {model!r}{closest(model, self._infers)}; offered: {listed(self._infers)}", status=404
+            )
+        brought = self._brought_image(request)
+        path = brought or self._stored_image(datastore, image_id)
+        saves = read_flag(request, "save_label", default=False)
+        if saves and brought:
+            raise RequestError("save_label needs an image of the datastore; upload it with PUT /datastore/image first")
+        file, params = task({**request, "image": path})
+        tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
+        label_id = self._save(datastore, image_id, file, tag, {"model": model, "params": params}) if saves else file
+        return {"label": label_id, "tag": tag, "file": file, "params": params}
+
+    def infer_wsi(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Refuse: whole slides of pathology have no third dimension to carry masks along."""
+        raise RequestError(
+            "iMOS carries masks through volumes and videos; it has no model for whole slides", status=404
+        )
+
+    @staticmethod
+    def _brought_image(request: Mapping[str, Any]) -> str | None:
+        """Path of the image that came with the call, or that its session holds."""
+        call = this_call()
+        return request["image"] if call.uploads_image or (call.uses_session and "session" in request) else None
+
+    @staticmethod
+    def _stored_image(datastore: Datastore, image_id: Any) -> str:
+        path = datastore.get_image_uri(image_id) if isinstance(image_id, str) and image_id else ""
+        if not path:
+            raise RequestError(
+                f"unknown image {image_id!r}: the datastore holds no such id, and paths are not read; list the ids "
+                "with GET /datastore/?output=all, or create the session anew if it has expired",
+                status=404,
+            )
+        return path
+
+    @staticmethod
+    def _save(datastore: Datastore, image_id: str, file: str, tag: str, info: dict[str, Any]) -> str:
+        try:
+            return datastore.save_label(image_id, file, tag, info)
+        except BaseException:
+            remove_file(file)
+            raise

@@ -1,0 +1,56 @@
+"""One server for all tests over HTTP, with a network of our own that finds every object everywhere."""
+
+import warnings
+
+import pytest
+import torch
+
+with warnings.catch_warnings():
+    # MONAI Label warns about the versions of its own dependencies while it is imported.
+    warnings.simplefilter("ignore")
+    import lib.endpoint  # noqa: F401
+    from tests.app.server import Server, start, stop
+
+from imos_engine.config import Block, NetworkConfig
+from imos_engine.network import ImosNetwork
+from imos_engine.network.checkpoint import save_network
+from tests.app.images import write_studies
+
+NARROW = NetworkConfig(
+    key_block=Block.BASIC,
+    key_depths=(1, 1, 1),
+    value_depths=(1, 1, 1),
+    width=8,
+    key_channels=8,
+    value_channels=16,
+    hidden_channels=8,
+    decoder_channels=(16, 8, 8),
+    sensory_channels=8,
+)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """A network whose answer is known: every object fills every slice it is carried to."""
+    torch.manual_seed(0)
+    network = ImosNetwork(NARROW)
+    with torch.no_grad():
+        network.decoder.pred.weight.zero_()
+        network.decoder.pred.bias.fill_(6.0)
+    path = tmp_path_factory.mktemp("weights") / "everywhere.safetensors"
+    save_network(path, network)
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, weights):
+    """The real server process on a folder of small images."""
+    folder = tmp_path_factory.mktemp("server")
+    studies, downloads = folder / "studies", folder / "downloads"
+    studies.mkdir()
+    downloads.mkdir()
+    write_studies(studies)
+    conf = {"weights": weights, "size": 48, "precision": "float32", "threads": 1, "labels": "liver,spleen"}
+    process, url = start(studies, folder, conf)
+    yield Server(url=url, studies=studies, temporary=folder / "server-tmp", downloads=downloads)
+    stop(process)
