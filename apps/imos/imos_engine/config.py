@@ -144,7 +144,7 @@ class PropagationConfig:
 
     size: int | None = 320  # side of the square with the resized frame's area, in pixels; None keeps the frame's size
     encode_batch: int = 4  # frames encoded in one call
-    precision: Precision = Precision.BFLOAT16
+    precision: Precision | None = None  # None is bfloat16 where the device computes in it, else float32
     end_after: int | None = 3  # frames without any object after which a direction ends; None never ends early
     preload_seeds: bool = True  # every seed is in memory from the first frame on; False: from its own frame on
     min_pixels: int = 1  # an object with fewer pixels than this, at the internal size, is absent

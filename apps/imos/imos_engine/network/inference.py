@@ -26,8 +26,25 @@ NORMALISED_CONVOLUTIONS: dict[type[nn.Module], tuple[tuple[str, str], ...]] = {
 DTYPES = {Precision.FLOAT32: torch.float32, Precision.BFLOAT16: torch.bfloat16}
 
 
-def prepare_for_inference(network: ImosNetwork, *, precision: Precision, device: torch.device | str) -> ImosNetwork:
-    """A copy with batch norms folded into convolutions, channels-last, in the given precision, without gradients."""
+def native_precision(device: torch.device) -> Precision:
+    """bfloat16 where the device computes in it, float32 where it would only emulate it (older CPUs, many times slower)."""
+    if device.type == "cuda":
+        supported = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+        supported = any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    return Precision.BFLOAT16 if supported else Precision.FLOAT32
+
+
+def prepare_for_inference(
+    network: ImosNetwork, *, precision: Precision | None, device: torch.device | str
+) -> ImosNetwork:
+    """A copy with batch norms folded into convolutions, channels-last, without gradients.
+
+    `precision` None means the device's native one.
+    """
+    device = torch.device(device)
+    precision = precision or native_precision(device)
     prepared = copy.deepcopy(network).eval().requires_grad_(False)
     for module in prepared.modules():
         _fold_batch_norms(module)
