@@ -27,7 +27,7 @@ DTYPES = {Precision.FLOAT32: torch.float32, Precision.BFLOAT16: torch.bfloat16}
 
 
 def native_precision(device: torch.device) -> Precision:
-    """bfloat16 where the device computes in it, float32 where it would only emulate it (older CPUs, many times slower)."""
+    """bfloat16 where the device computes in it; float32 where it would only emulate it, many times slower."""
     if device.type == "cuda":
         supported = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
