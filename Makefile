@@ -5,6 +5,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 STUDIES ?=
 SEEDS ?=
+WEIGHTS ?=
 CONF ?=
 
 BIN = $(VENV)/bin
@@ -17,7 +18,7 @@ help:  ## list the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
 demo: $(STAMP)  ## one scribbled slice of a real volume -> the volume, saved, scored, drawn [STUDIES=folder SEEDS=file]
-	@$(BIN)/python scripts/demo.py $(if $(STUDIES),--studies "$(STUDIES)") $(if $(SEEDS),--seeds "$(SEEDS)")
+	@$(BIN)/python -m scripts.demo $(if $(STUDIES),--studies "$(STUDIES)") $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 test: $(STAMP)  ## run all tests
 	$(BIN)/python -m pytest

@@ -1,0 +1,94 @@
+"""A real study on a fresh machine: the MNI152 T1 MRI, with truth from its tissue maps, both inside the nilearn package.
+
+The image is the average of the T1 scans of 152 healthy adults in one space (ICBM 152 nonlinear symmetric 2009a, 1 mm),
+without the skull. Each tissue map says how much of a voxel is grey or white matter. Two structures follow from them:
+
+- white matter: the larger share of the voxel is white matter;
+- lateral ventricles: neither grey nor white, well inside the brain, in one piece with the body of the left ventricle.
+
+Nothing is downloaded. Licences: nilearn BSD-3; the template (c) 1993-2009 Louis Collins, McConnell Brain Imaging
+Centre, Montreal Neurological Institute, McGill University: free to use, copy, modify and distribute with this notice.
+"""
+
+from __future__ import annotations
+
+import shutil
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from scipy import ndimage
+
+from benchmarks.simulated_prompts import strokes_inside
+from imos_engine.metrics import largest_frame
+from scripts.demo.case import Case, Labels, Mask, Request, Structure, along
+
+PARTS = {part: f"mni_icbm152_{part}_tal_nlin_sym_09a_converted.nii.gz" for part in ("t1", "gm", "wm")}
+HALF = 128  # of 255: half of a voxel
+IN_LEFT_VENTRICLE_MM = (-20.0, -35.0, 20.0)  # MNI: right, anterior, superior
+DEPTH_MM = 12  # cerebrospinal fluid nearer to the surface than this lies in the furrows
+AXIAL = 2
+SCRIBBLES = {"foreground_scribbles": 2, "background_scribbles": 3}  # ids in the file that is sent
+STROKES_INSIDE = 3  # on every large piece of a structure
+STROKES_OUTSIDE = 6
+PERSON = 7  # seed of the simulated person who scribbles
+
+
+def write_sample(studies: Path) -> Case:
+    """Put the MRI into the study folder and scribble on one slice of it."""
+    image = studies / "mni152_t1.nii.gz"
+    with as_file(files("nilearn.datasets") / "data") as folder:
+        shutil.copyfile(folder / PARTS["t1"], image)
+        maps = {part: nibabel.load(folder / name) for part, name in PARTS.items()}
+    structures = (
+        Structure(name="lateral ventricles", label=1, truth=_lateral_ventricles(maps)),
+        Structure(name="white matter", label=2, truth=_array(maps["wm"]) >= HALF),
+    )
+    seed = largest_frame(along(structures[0].truth, AXIAL))
+    requests = tuple(_scribbled(structure, seed) for structure in structures)
+    return Case(image=image, axis=AXIAL, structures=structures, requests=requests)
+
+
+def _scribbled(structure: Structure, seed: int) -> Request:
+    """What 3D Slicer sends after a few strokes on one slice: every segment of the scene in one label map."""
+    marks = np.zeros(structure.truth.shape, np.uint8)
+    inside, outside = _strokes(along(structure.truth, AXIAL)[seed])
+    along(marks, AXIAL)[seed][inside] = SCRIBBLES["foreground_scribbles"]
+    along(marks, AXIAL)[seed][outside] = SCRIBBLES["background_scribbles"]
+    names = {structure.name: 1, **SCRIBBLES}
+    return Request(
+        model="imos_scribbles",
+        marks=marks,
+        params={
+            "label_info": [{"name": name, "id": number} for name, number in names.items()],
+            "selected_label_name": structure.name,
+            "roi": [],
+        },
+    )
+
+
+def _strokes(mask: Mask) -> tuple[Mask, Mask]:
+    """Strokes of a simulated person who sees the true (H, W) outline: inside it, and around it."""
+    person = np.random.default_rng(PERSON)
+    pieces, count = ndimage.label(mask)
+    large = [piece for piece in range(1, count + 1) if np.count_nonzero(pieces == piece) > 0.1 * mask.sum()]
+    inside = np.logical_or.reduce([strokes_inside(pieces == piece, STROKES_INSIDE, person) for piece in large])
+    away = ndimage.distance_transform_edt(~mask)
+    outside = strokes_inside((away > 2) & (away < 15), STROKES_OUTSIDE, person)
+    return inside, outside
+
+
+def _lateral_ventricles(maps: dict[str, nibabel.Nifti1Image]) -> Mask:
+    brain = ndimage.binary_fill_holes(ndimage.binary_closing(_array(maps["t1"]) > 30, iterations=3))
+    tissue = _array(maps["gm"]).astype(int) + _array(maps["wm"])
+    fluid, _ = ndimage.label(ndimage.binary_erosion(brain, iterations=DEPTH_MM) & (tissue < HALF))
+    to_voxel = np.linalg.inv(maps["t1"].affine)
+    point = tuple(np.round(to_voxel @ (*IN_LEFT_VENTRICLE_MM, 1.0)).astype(int)[:3])
+    if not fluid[point]:
+        raise ValueError(f"voxel {point} of the template holds no fluid; the pinned nilearn carries another template")
+    return fluid == fluid[point]
+
+
+def _array(image: nibabel.Nifti1Image) -> Labels:
+    return np.asanyarray(image.dataobj)
