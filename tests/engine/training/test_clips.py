@@ -20,7 +20,7 @@ def equal(one, other):
     return all(torch.equal(getattr(one, name), getattr(other, name)) for name in ("frames", "masks", "valid"))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1])
 def test_the_batch_of_a_step_is_the_same_whichever_step_came_first(workers):
     from_zero, from_two = iter(batches_from(dataset(), 0, workers=workers)), iter(batches_from(dataset(), 2, workers=0))
     uninterrupted = [next(from_zero) for _ in range(4)]

@@ -24,9 +24,7 @@ def test_cross_entropy_of_the_hardest_pixels_matches_its_definition():
     logits, probabilities = aggregate(own.sigmoid())
     expected = []
     for frame in range(2):
-        surprises = [
-            -probabilities[frame, labels[frame, y, x], y, x].log().item() for y in range(6) for x in range(5)
-        ]
+        surprises = [-probabilities[frame, labels[frame, y, x], y, x].log().item() for y in range(6) for x in range(5)]
         expected.append(sum(sorted(surprises)[-9:]) / 9)  # 30 % of 30 pixels
     assert bootstrapped_cross_entropy(logits, labels, hardest=0.3).item() == pytest.approx(sum(expected) / 2, rel=1e-5)
 

@@ -24,7 +24,9 @@ def augmented(clip: LabelledClip, random: np.random.Generator) -> LabelledClip:
     return LabelledClip(frames=np.ascontiguousarray(clip.frames), labels=np.ascontiguousarray(clip.labels))
 
 
-def with_some_objects(clip: LabelledClip, most: int, random: np.random.Generator, *, min_pixels: int = 6) -> LabelledClip:
+def with_some_objects(
+    clip: LabelledClip, most: int, random: np.random.Generator, *, min_pixels: int = 6
+) -> LabelledClip:
     """Renumber at most `most` random objects of the first frame as 1, 2, ...; all others become background.
 
     What becomes background stays visible: the network learns to follow what was marked, not what stands out.

@@ -66,8 +66,8 @@ def follow_clip(
         hidden, logits, _ = network.decode(at[index], readout, hidden, update_hidden=not deep and index < length - 1)
         predictions.append(without_padding(logits.float(), valid))
         if index in plan.memory_frames:
-            masks = predictions[-1].softmax(dim=1)[:, 1:]
-            values[index], hidden = network.encode_values(frames[:, index], at[index].f16, masks, hidden, deep_update=deep)
+            masks, f16 = predictions[-1].softmax(dim=1)[:, 1:], at[index].f16
+            values[index], hidden = network.encode_values(frames[:, index], f16, masks, hidden, deep_update=deep)
     return predictions
 
 

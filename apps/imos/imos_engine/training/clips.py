@@ -89,9 +89,15 @@ def collate(clips: list[LabelledClip]) -> Batch:
 
 def batches_from(dataset: ClipBatches, first_step: int, *, workers: int) -> DataLoader[Batch]:
     """Endless batches of the phase, beginning with `first_step`."""
-    context = {"multiprocessing_context": "spawn", "prefetch_factor": 8} if workers else {}
     return DataLoader(
-        dataset, batch_size=None, sampler=_StepsFrom(first_step), num_workers=workers, worker_init_fn=_one_thread, **context
+        dataset,
+        batch_size=None,
+        sampler=_StepsFrom(first_step),
+        num_workers=workers,
+        worker_init_fn=_one_thread,
+        # A forked copy of a process whose OpenMP threads have run may hang at its first parallel loop.
+        multiprocessing_context="spawn" if workers else None,
+        prefetch_factor=8 if workers else None,
     )
 
 

@@ -15,8 +15,10 @@ class Journal:
     def __init__(self, folder: Path, *, first_step: int, show_progress: bool) -> None:
         self._lines = (folder / "log.jsonl").open("a", encoding="utf-8")
         # Steps after the checkpoint from which a run resumes are run again: TensorBoard forgets their first values.
-        self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)  # type: ignore[no-untyped-call]
-        self._bar = tqdm(total=100.0, disable=not show_progress, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}")
+        self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+        self._bar = tqdm(
+            total=100.0, disable=not show_progress, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+        )
 
     def __enter__(self) -> "Journal":
         return self

@@ -20,7 +20,7 @@ from imos_engine.training.clips import Batch, ClipBatches, ClipSource, SourceFac
 from imos_engine.training.journal import Journal
 from imos_engine.training.recipe import Phase, TrainingConfig
 from imos_engine.training.run_state import RunState, start_run
-from imos_engine.training.schedule import Position, hardest_share, learning_rate, progress
+from imos_engine.training.schedule import Position, hardest_share, learning_rate, progress, whole_progress
 from imos_engine.training.validation import held_out_clips, mean_similarity, object_scores, seed_similarity
 
 logger = logging.getLogger(__name__)
@@ -65,8 +65,16 @@ def train(
     if resume and state.restore(output_dir):
         logger.info("going on from step %d in %s", state.position.total_steps, output_dir)
     with Journal(output_dir, first_step=state.position.total_steps, show_progress=show_progress) as journal:
-        run = _Run(state=state, journal=journal, source=source, device=torch.device(device), clock=clock, folder=output_dir)
-        run.validation_clips = run.make_validation_clips()
+        run = _Run(
+            state=state,
+            journal=journal,
+            source=source,
+            device=torch.device(device),
+            clock=clock,
+            folder=output_dir,
+            held_out=make_validation_clips(config, source),
+        )
+        journal.record(state.position.total_steps, validation_J_of_seed=seed_similarity(run.held_out))
         stopped = False
         while state.position.phase < len(config.phases) and not stopped:
             stopped = run.finish_phase(config.phases[state.position.phase], should_stop)
@@ -89,19 +97,11 @@ class _Run:
     device: torch.device
     clock: Callable[[], float]
     folder: Path
-    validation_clips: list[Batch] = None  # type: ignore[assignment]
+    held_out: list[Batch]
 
     @property
     def config(self) -> TrainingConfig:
         return self.state.config
-
-    def make_validation_clips(self) -> list[Batch]:
-        held_out = self.config.validation
-        clips = held_out_clips(
-            self.source(frames=held_out.frames, size=held_out.size, seed=held_out.seed), held_out.clips
-        )
-        self.journal.record(self.state.position.total_steps, validation_J_of_seed=seed_similarity(clips))
-        return clips
 
     def finish_phase(self, phase: Phase, should_stop: Callable[[], bool]) -> bool:
         """Run what is left of the phase; True if asked to stop."""
@@ -123,7 +123,7 @@ class _Run:
                 total_steps=position.total_steps + 1,
                 minutes=before + (self.clock() - started) / 60,
             )
-            self.journal.advance((position.phase + progress(phase, self.state.position)) / len(self.config.phases))
+            self.journal.advance(whole_progress(self.config.phases, self.state.position))
             self._keep_house()
             if should_stop():
                 return True
@@ -139,9 +139,7 @@ class _Run:
         loss_sum = 0.0
         for batch in (batch.to(self.device) for batch in batches):
             plan = random_plan(phase.frames, phase.reference_frames, config.deep_update_probability, choose)
-            with torch.autocast(
-                self.device.type, torch.bfloat16, enabled=config.precision is Precision.BFLOAT16, cache_enabled=True
-            ):
+            with self._autocast():
                 loss, predictions = clip_loss(
                     state.network,
                     batch.frames,
@@ -157,6 +155,9 @@ class _Run:
         if (state.position.total_steps + 1) % config.log_every == 0:
             scores = object_scores(predictions, batch.masks, batch.valid)
             self._record_step(loss_sum, norm, scores, phase, done)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision is Precision.BFLOAT16)
 
     def _descend(self) -> Tensor:
         """Clip the gradients, move the weights and their average; gradients that are not finite move nothing."""
@@ -192,20 +193,25 @@ class _Run:
 
     def validate(self) -> None:
         """Record how well the averaged network follows the held-out clips."""
-        held_out = self.config.validation
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision is Precision.BFLOAT16):
+        with self._autocast():
             score = mean_similarity(
                 self.state.average.network,
-                self.validation_clips,
-                write_every=held_out.write_every,
+                self.held_out,
+                write_every=self.config.validation.write_every,
                 top_k=self.config.top_k,
                 device=self.device,
             )
         self.journal.record(self.state.position.total_steps, validation_J=score)
 
 
+def make_validation_clips(config: TrainingConfig, source: SourceFactory) -> list[Batch]:
+    """The held-out clips of this recipe."""
+    held_out = config.validation
+    return held_out_clips(source(frames=held_out.frames, size=held_out.size, seed=held_out.seed), held_out.clips)
+
+
 def set_training_mode(network: ImosNetwork, *, freeze_batch_norm: bool) -> None:
-    """Training mode; frozen batch norms keep their statistics, except those inside adapters, which start from nothing."""
+    """Training mode; frozen batch norms keep their statistics, except inside adapters, which start from nothing."""
     network.train()
     if freeze_batch_norm:
         for name, module in network.named_modules():

@@ -105,7 +105,9 @@ class TrainingConfig:
         if not 0 <= self.deep_update_probability <= 1 or not 0 <= self.average_decay < 1:
             raise ValueError("deep_update_probability must lie in [0, 1] and average_decay in [0, 1)")
         if min(self.validation.every, self.checkpoint_every, self.log_every) < 1 or self.workers < 0:
-            raise ValueError("the intervals of validation, checkpoint and log must be at least 1 step, workers at least 0")
+            raise ValueError(
+                "the intervals of validation, checkpoint and log must be at least 1 step, workers 0 or more"
+            )
 
     def lasting(self, minutes: float) -> "TrainingConfig":
         """The same run in `minutes` of wall clock, shared among the phases as their own minutes are."""

@@ -1,6 +1,5 @@
 """Everything that a run needs to go on where it stopped."""
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,11 @@ class RunState:
 
     def __init__(self, config: TrainingConfig, network: ImosNetwork, device: torch.device) -> None:
         self.config = config
-        self.network: ImosNetwork = network.to(device, memory_format=torch.channels_last)
+        self.network: ImosNetwork = network.to(device).to(memory_format=torch.channels_last)
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(config.trainable.covers(name))
         if not self.trained_parameters:
-            raise ValueError(f"trainable={config.trainable.value!r} leaves nothing to train: the network has no adapters")
+            raise ValueError(f"trainable={config.trainable.value!r} leaves nothing to train: attach adapters first")
         self.average = AveragedNetwork(self.network, decay=config.average_decay)
         self.optimizer = torch.optim.AdamW(self.trained_parameters, lr=0.0, weight_decay=config.weight_decay)
         self.position = Position()
@@ -51,7 +50,7 @@ class RunState:
         }
         beside = folder / f".{CHECKPOINT_NAME}.partial"
         torch.save(state, beside)
-        os.replace(beside, folder / CHECKPOINT_NAME)
+        beside.replace(folder / CHECKPOINT_NAME)
 
     def restore(self, folder: Path) -> bool:
         """Go on from the folder's checkpoint; False if there is none. The recipe may have changed, the network not."""

@@ -1,6 +1,7 @@
 """Where a run stands, and what that means for learning rate and loss. Pure functions."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .recipe import Phase
@@ -21,6 +22,16 @@ def progress(phase: Phase, position: Position) -> float:
     if phase.steps is not None:
         return min(1.0, position.step / phase.steps)
     return min(1.0, position.minutes / (phase.minutes or 1.0))
+
+
+def whole_progress(phases: Sequence[Phase], position: Position) -> float:
+    """Share of the run that is done; phases weigh as their minutes, or all alike where some are in steps."""
+    timed = all(phase.minutes for phase in phases)
+    weights = [phase.minutes or 0.0 if timed else 1.0 for phase in phases]
+    if position.phase >= len(phases):
+        return 1.0
+    partial = weights[position.phase] * progress(phases[position.phase], position)
+    return (sum(weights[: position.phase]) + partial) / sum(weights)
 
 
 def learning_rate(phase: Phase, done: float) -> float:
