@@ -43,7 +43,7 @@ class DecoderUpdate(nn.Module):
         self.transform = nn.Conv2d(sensory_channels + hidden_channels, 3 * hidden_channels, 3, padding=1)
 
     def forward(self, g16: Tensor, g8: Tensor, g4: Tensor, hidden: Tensor) -> Tensor:
-        """Shapes: g16, g8, g4 (B*K, C, .., ..) at strides 16, 8, 4; hidden and what it returns (B*K, Ch, H/16, W/16)."""
+        """Shapes: g16, g8, g4 (B*K, C, .., ..) at strides 16, 8, 4; hidden and the result (B*K, Ch, H/16, W/16)."""
         # Averaging commutes with 1x1 convolution: average first, on fewer pixels.
         summed = self.g16_conv(g16) + self.g8_conv(F.avg_pool2d(g8, 2)) + self.g4_conv(F.avg_pool2d(g4, 4))
         return gated_update(self.transform(torch.cat((summed, hidden.to(summed.dtype)), dim=1)), hidden)
