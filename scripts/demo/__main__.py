@@ -18,8 +18,9 @@ import numpy as np
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
+from imos_engine.sequence import slices_touched
 from imos_engine.volume_file import Volume, VolumeFileError, read_volume, write_labels
-from scripts.demo.case import Case, Labels, Request, along
+from scripts.demo.case import Case, Labels, Request
 from scripts.demo.montage import draw_montage
 from scripts.demo.own_images import NothingToDoError, find_case
 from scripts.demo.result import Followed, follow, print_scores
@@ -84,8 +85,8 @@ def _ask(client: MONAILabelClient, case: Case, request: Request, output: Path) -
     volume = read_volume(answer)
     Path(answer).unlink()
     about = request.params.get("selected_label_name") or ", ".join(params["label_names"])
-    slices = np.count_nonzero(along(volume.array, case.axis).any(axis=(1, 2)))
-    print(f"infer     {request.model}: {about}: marks in, {slices} slices out, {seconds:.1f} s")
+    slices = len(slices_touched(volume.array, case.axis))
+    print(f"infer     {request.model}: {about}: marks in, a volume of {slices} slices out, {seconds:.1f} s")
     return volume.array, {**params, "seconds": seconds}
 
 

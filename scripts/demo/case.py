@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imos_engine.sequence import slices_touched
+
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.integer]
 
@@ -46,16 +48,10 @@ class Case:
 
     def seed_slices(self, structure: Structure) -> list[int]:
         """Slices on which a person marked this structure."""
-        others = tuple(axis for axis in range(3) if axis != self.axis)
         touched: set[int] = set()
         for request in self.requests:
             selected = request.params.get("selected_label_name")
             marked = request.marks == structure.label if selected is None else request.marks > 0
             if selected in (None, structure.name):
-                touched.update(np.flatnonzero(marked.any(axis=others)).tolist())
+                touched.update(slices_touched(marked, self.axis))
         return sorted(touched)
-
-
-def along(volume: NDArray[Any], axis: int) -> NDArray[Any]:
-    """The volume in carrying order, (T, H, W)."""
-    return np.moveaxis(volume, axis, 0)

@@ -10,7 +10,8 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.demo.case import Case, Mask, Request, Structure, along
+from imos_engine.sequence import frames_along
+from scripts.demo.case import Case, Mask, Request, Structure
 from scripts.demo.result import Followed
 
 matplotlib.use("Agg")  # a file, no window
@@ -30,7 +31,7 @@ Window = tuple[slice, slice]
 
 def draw_montage(path: Path, case: Case, image: NDArray[Any], followed: Sequence[Followed], *, title: str) -> None:
     """Write the picture. Shapes: image (I, J, K) or (I, J, K, 3)."""
-    frames = _grey(along(image, case.axis))
+    frames = _grey(frames_along(image, case.axis))
     pyplot.style.use("dark_background")
     figure = pyplot.figure(figsize=(WIDTH_INCHES, ROW_INCHES * len(followed) + 0.5), layout="constrained")
     figure.suptitle(title, fontsize=13)
@@ -55,7 +56,7 @@ def _draw_marks(axes: Axes, frames: NDArray[Any], case: Case, one: Followed, win
     index = one.seeds[0]
     _draw_frame(axes, frames, index, window)
     for request in case.requests:
-        marks = along(request.marks, case.axis)[index][window]
+        marks = frames_along(request.marks, case.axis)[index][window]
         for colour, value in _colours(request, one.structure).items():
             _fill(axes, marks == value, colour, opacity=0.9)
     axes.set_title(f"marked: slice {index}", fontsize=9, loc="left", color=STROKES["foreground_scribbles"])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from imos_engine.metrics import largest_frame
-from imos_engine.sequence import choose_slice_axis
+from imos_engine.sequence import choose_slice_axis, frames_along
 from imos_engine.volume_file import ITK_SUFFIXES, NIFTI_SUFFIXES, Volume, VolumeFileError, read_volume
-from scripts.demo.case import Case, Labels, Request, Structure, along
+from scripts.demo.case import Case, Labels, Request, Structure
 
 SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
 MOST_STRUCTURES = 3  # the montage stays readable
@@ -70,18 +69,16 @@ def _labelled(image: Path, label: Path, studies: Path) -> Case:
     structures = tuple(Structure(name=f"label {value}", label=value, truth=truth.array == value) for value in values)
     marks = np.zeros(volume.shape, np.uint16)
     for structure in structures:
-        mask = along(structure.truth, axis)
+        mask = frames_along(structure.truth, axis)
         seed = largest_frame(mask)
-        along(marks, axis)[seed][mask[seed]] = structure.label
-    return _case(image, volume, marks, structures, studies, axis=axis)
+        frames_along(marks, axis)[seed][mask[seed]] = structure.label
+    return _case(image, volume, marks, structures, studies)
 
 
-def _case(
-    image: Path, volume: Volume, marks: Labels, structures: tuple[Structure, ...], studies: Path, **known: Any
-) -> Case:
+def _case(image: Path, volume: Volume, marks: Labels, structures: tuple[Structure, ...], studies: Path) -> Case:
     linked = studies / image.name
     linked.symlink_to(image.resolve())
-    axis = known.get("axis", choose_slice_axis(marks, volume.spacing_mm))
+    axis = choose_slice_axis(marks, volume.spacing_mm)
     params = {
         "label_info": [{"name": structure.name, "id": structure.label} for structure in structures],
         "slice_axis": str(axis),

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from imos_engine.metrics import SequenceScore, region_similarity, score_sequence
-from scripts.demo.case import Case, Labels, Mask, Structure, along
+from imos_engine.sequence import frames_along
+from scripts.demo.case import Case, Labels, Mask, Structure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +47,8 @@ def follow(case: Case, structure: Structure, labels: Labels, confidence: Mapping
     by_slice = confidence.get(structure.name, {})
     return Followed(
         structure=structure,
-        mask=along(labels == structure.label, case.axis),
-        truth=None if structure.truth is None else along(structure.truth, case.axis),
+        mask=frames_along(labels == structure.label, case.axis),
+        truth=None if structure.truth is None else frames_along(structure.truth, case.axis),
         seeds=case.seed_slices(structure),
         confidence={int(index): value for index, value in by_slice.items()},
     )

@@ -22,7 +22,8 @@ from scipy import ndimage
 
 from benchmarks.simulated_prompts import strokes_inside
 from imos_engine.metrics import largest_frame
-from scripts.demo.case import Case, Labels, Mask, Request, Structure, along
+from imos_engine.sequence import frames_along
+from scripts.demo.case import Case, Labels, Mask, Request, Structure
 
 PARTS = {part: f"mni_icbm152_{part}_tal_nlin_sym_09a_converted.nii.gz" for part in ("t1", "gm", "wm")}
 HALF = 128  # of 255: half of a voxel
@@ -45,7 +46,7 @@ def write_sample(studies: Path) -> Case:
         Structure(name="lateral ventricles", label=1, truth=_lateral_ventricles(maps)),
         Structure(name="white matter", label=2, truth=_array(maps["wm"]) >= HALF),
     )
-    seed = largest_frame(along(structures[0].truth, AXIAL))
+    seed = largest_frame(frames_along(structures[0].truth, AXIAL))
     requests = tuple(_scribbled(structure, seed) for structure in structures)
     return Case(image=image, axis=AXIAL, structures=structures, requests=requests)
 
@@ -53,9 +54,9 @@ def write_sample(studies: Path) -> Case:
 def _scribbled(structure: Structure, seed: int) -> Request:
     """What 3D Slicer sends after a few strokes on one slice: every segment of the scene in one label map."""
     marks = np.zeros(structure.truth.shape, np.uint8)
-    inside, outside = _strokes(along(structure.truth, AXIAL)[seed])
-    along(marks, AXIAL)[seed][inside] = SCRIBBLES["foreground_scribbles"]
-    along(marks, AXIAL)[seed][outside] = SCRIBBLES["background_scribbles"]
+    inside, outside = _strokes(frames_along(structure.truth, AXIAL)[seed])
+    frames_along(marks, AXIAL)[seed][inside] = SCRIBBLES["foreground_scribbles"]
+    frames_along(marks, AXIAL)[seed][outside] = SCRIBBLES["background_scribbles"]
     names = {structure.name: 1, **SCRIBBLES}
     return Request(
         model="imos_scribbles",
