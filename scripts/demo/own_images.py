@@ -8,7 +8,7 @@ import numpy as np
 
 from imos_engine.metrics import largest_frame
 from imos_engine.sequence import choose_slice_axis, frames_along
-from imos_engine.volume_file import ITK_SUFFIXES, NIFTI_SUFFIXES, Volume, VolumeFileError, read_volume
+from imos_engine.volume_file import ITK_SUFFIXES, NIFTI_SUFFIXES, VolumeFileError, read_volume
 from scripts.demo.case import Case, Labels, Request, Structure
 
 SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
@@ -53,7 +53,9 @@ def _seeded(images: list[Path], seeds: Path, studies: Path) -> Case:
         if volume.shape == marks.shape and np.allclose(volume.affine, marks.affine, atol=1e-3):
             values = _largest_labels(marks.array)
             structures = tuple(Structure(name=f"label {value}", label=value) for value in values)
-            return _case(image, volume, np.where(np.isin(marks.array, values), marks.array, 0), structures, studies)
+            kept = np.where(np.isin(marks.array, values), marks.array, 0)
+            axis = choose_slice_axis(kept, volume.spacing_mm)
+            return _case(image, kept, structures, studies, axis=axis)
     raise NothingToDoError(
         f"{seeds.name} has shape {marks.shape}, and no image lies on its grid; paint on one of the images"
     )
@@ -72,13 +74,12 @@ def _labelled(image: Path, label: Path, studies: Path) -> Case:
         mask = frames_along(structure.truth, axis)
         seed = largest_frame(mask)
         frames_along(marks, axis)[seed][mask[seed]] = structure.label
-    return _case(image, volume, marks, structures, studies)
+    return _case(image, marks, structures, studies, axis=axis)
 
 
-def _case(image: Path, volume: Volume, marks: Labels, structures: tuple[Structure, ...], studies: Path) -> Case:
+def _case(image: Path, marks: Labels, structures: tuple[Structure, ...], studies: Path, *, axis: int) -> Case:
     linked = studies / image.name
     linked.symlink_to(image.resolve())
-    axis = choose_slice_axis(marks, volume.spacing_mm)
     params = {
         "label_info": [{"name": structure.name, "id": structure.label} for structure in structures],
         "slice_axis": str(axis),
