@@ -21,7 +21,7 @@ class ConvAdapter(nn.Module):
         self.bn1 = nn.BatchNorm2d(inner)
         self.convT = nn.ConvTranspose2d(inner, channels, 3, padding=1)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.gate = nn.Parameter(torch.full((1,), config.initial_gate))
+        self.gate = nn.Parameter(torch.full((1,), float(config.initial_gate)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Shapes: x (B, C, H, W). Returns: (B, C, H/stride, W/stride), to be added to the convolution's output."""

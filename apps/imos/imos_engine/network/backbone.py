@@ -24,8 +24,8 @@ class ResidualBlock(nn.Module):
         self.adapter = None
 
     def attach_adapter(self, config: AdapterConfig) -> None:
-        """Put a fresh adapter beside this block's 3x3 convolution."""
-        self.adapter = ConvAdapter(self.channels, stride=self.adapted_stride, config=config)
+        """Put a fresh adapter beside this block's 3x3 convolution, in the block's mode (training or evaluation)."""
+        self.adapter = ConvAdapter(self.channels, stride=self.adapted_stride, config=config).train(self.training)
 
     @property
     def adapted_stride(self) -> int:

@@ -86,7 +86,10 @@ def _read_safetensors(path: Path) -> tuple[NetworkConfig, dict[str, Tensor]]:
     metadata = read_metadata(path)
     if CONFIG_KEY not in metadata:
         raise CheckpointError(f"{path} does not say which network it is for (no {CONFIG_KEY!r} in its header)")
-    config = NetworkConfig.from_dict(json.loads(metadata[CONFIG_KEY]))
+    try:
+        config = NetworkConfig.from_dict(json.loads(metadata[CONFIG_KEY]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} describes no network that this version can build: {error}") from error
     with safe_open(str(path), framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
     return config, {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
@@ -99,7 +102,9 @@ def _read_published(path: Path) -> tuple[NetworkConfig, dict[str, Tensor]]:
         raise CheckpointError(f"{path} cannot be read as a file of weights only: {error}") from error
     if isinstance(state, Mapping) and isinstance(state.get("network"), Mapping):  # a training checkpoint
         state = state["network"]
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise CheckpointError(f"{path} holds no dictionary of tensors; expected a published XMem or iMOS checkpoint")
     has_adapters = any(".adapter." in name for name in state)
     return NetworkConfig.from_dict(
