@@ -52,5 +52,11 @@ def server(tmp_path_factory, weights):
     write_studies(studies)
     conf = {"weights": weights, "size": 48, "precision": "float32", "threads": 1, "labels": "liver,spleen"}
     process, url = start(studies, folder, conf)
-    yield Server(url=url, studies=studies, temporary=folder / "server-tmp", downloads=downloads)
+    yield Server(
+        url=url,
+        studies=studies,
+        temporary=folder / "server-tmp",
+        downloads=downloads,
+        log=folder / "server.log",
+    )
     stop(process)

@@ -69,7 +69,7 @@ def write_studies(folder: Path):
     save_itk(folder / "nrrd.nrrd", picture(), AFFINES["oblique"])
     save_itk(folder / "mha.mha", picture(), AFFINES["permuted"])
     save_nifti(folder / "ct.nii.gz", picture(inside=60, outside=-900))
-    save_nifti(folder / "long.nii.gz", picture((64, 64, 1000)))
+    save_nifti(folder / "long.nii.gz", picture((64, 64, 3000)))
     holes = picture().astype(np.float32)
     holes[:4] = np.nan
     save_nifti(folder / "nan.nii.gz", holes)

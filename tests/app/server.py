@@ -16,7 +16,7 @@ import SimpleITK
 from monailabel.client import MONAILabelClient
 
 APP = Path(__file__).resolve().parents[2] / "apps" / "imos"
-SECONDS_TO_START = 120
+SECONDS_TO_START = 240  # ten on an idle machine; other tests and trainings may run beside
 
 
 class QuietClient:
@@ -42,6 +42,7 @@ class Server:
     studies: Path
     temporary: Path  # the server's own temporary files
     downloads: Path  # where the client puts what it receives
+    log: Path  # what the server prints
 
     @property
     def client(self):
@@ -67,9 +68,14 @@ class Server:
         return {str(path.relative_to(self.studies)): path.read_bytes() for path in names}
 
     def leftovers(self):
-        """Images and label maps that the server left among its temporary files."""
+        """Images and label maps that the server left among its temporary files; it removes them after it answered."""
         kinds = (".gz", ".nii", ".nrrd", ".mha", ".bin")
-        return [path.name for path in self.temporary.rglob("*") if path.name.endswith(kinds)]
+        deadline = time.monotonic() + 10
+        while True:
+            names = [path.name for path in self.temporary.rglob("*") if path.name.endswith(kinds)]
+            if not names or time.monotonic() > deadline:
+                return names
+            time.sleep(0.1)
 
 
 def array_of(path):

@@ -199,6 +199,34 @@ def test_two_painted_segments_are_carried_together_when_both_are_asked_for(serve
     assert answer["label_names"] == {"liver": 11, "spleen": 12}
 
 
+def test_a_reply_that_comes_back_in_its_segment_is_not_taken_for_marks(server, label_file):
+    params = {"label_info": SCENE, "selected_label_name": "spleen", "roi": [], "slice_axis": "2"}
+
+    def update(painted):
+        """One press of Slicer's button: the scene goes out, the reply replaces the segment."""
+        labels, answer = server.infer("ct", params, model="imos_scribbles", label=label_file(painted))
+        return labels, {seed["slice"]: seed["pixels"] for seed in answer["imos"]["seeds"]}
+
+    pixels = int(BALL[..., 6].sum())
+    first, seeds = update(on_slices(BALL, [6], 2))
+    assert seeds == {6: pixels}
+    again, seeds = update(first)
+    assert seeds == {6: pixels}
+    np.testing.assert_array_equal(again, first)
+
+    repainted = first.copy()
+    repainted[..., 9] = 0
+    repainted[4:8, 4:8, 9] = 2
+    repainted[..., 1] = 0
+    corrected, seeds = update(repainted)
+    assert seeds == {6: pixels, 9: 16, 1: 0}
+    np.testing.assert_array_equal(corrected[..., [1, 6, 9]], repainted[..., [1, 6, 9]])
+    assert corrected[..., 8].all()
+
+    _, seeds = update(on_slices(BALL, [3], 2))  # the person cleared the segment and began anew
+    assert seeds == {3: int(BALL[..., 3].sum())}
+
+
 # --- Options --------------------------------------------------------------------------------------------------------
 
 
@@ -304,30 +332,38 @@ def test_a_request_may_save_its_own_result(server):
     assert server.leftovers() == []
 
 
+def test_requests_at_the_same_time_are_answered_like_one_after_another(server):
+    requests = [("plain", CLICKS), ("oblique", CLICKS), ("plain", {**CLICKS, "direction": "forward"})]
+    alone = [server.infer(*request)[0] for request in requests]
+    with ThreadPoolExecutor() as pool:
+        replies = list(pool.map(lambda request: server.post(*request, query={"output": "image"}), requests))
+    for reply, labels in zip(replies, alone, strict=True):
+        path = server.downloads / "together.nii.gz"
+        path.write_bytes(reply.content)
+        np.testing.assert_array_equal(array_of(path), labels)
+
+
 # --- Others at the same time ----------------------------------------------------------------------------------------
 
 
-def test_the_server_answers_others_during_a_long_inference(server):
+def test_the_server_answers_others_during_a_long_inference_which_ends_when_its_client_leaves(server):
+    waits, reply = [], None
     with ThreadPoolExecutor() as pool:
-        long = pool.submit(server.post, "long", {"foreground": [[22, 17, 6]]}, query={"output": "json"})
-        waits = []
+        long = pool.submit(server.post, "long", {"foreground": [[22, 17, 6]], "slice_axis": 2}, timeout=4)
         while not long.done():
             started = time.monotonic()
-            assert httpx.get(f"{server.url}/info/", timeout=10).status_code == 200
+            reply = httpx.get(f"{server.url}/info/", timeout=10)
             waits.append(time.monotonic() - started)
             time.sleep(0.1)
-    assert long.result().json()["imos"]["timings"]["total"] > 2
-    assert len(waits) > 5
-    assert max(waits) < 1
-
-
-def test_an_inference_stops_when_its_client_leaves(server):
-    full = server.post("long", {"foreground": [[22, 17, 6]]}, query={"output": "json"}).json()["imos"]["timings"][
-        "total"
-    ]
+    assert reply is not None
+    assert reply.status_code == 200
+    # The median, for cores that are busy with something else: a server that blocks answers nothing for 4 seconds.
+    assert np.median(waits) < 1
     with pytest.raises(httpx.ReadTimeout):
-        server.post("long", {"foreground": [[22, 17, 6]], "slice_axis": 2, "window": [100, 150]}, timeout=0.7)
-    started = time.monotonic()
-    server.infer("plain", CLICKS)
-    assert time.monotonic() - started < full / 2
+        long.result()
+    server.infer("plain", CLICKS)  # waits for its turn, which comes as soon as the long one has stopped
+    log = server.log.read_text()
+    assert "The client left" in log
+    assert "through plain.nii.gz" in log
+    assert "through long.nii.gz" not in log
     assert server.leftovers() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -114,11 +115,11 @@ def _size(text: str) -> int | None:
     return None if text in ("", "full") else _whole_number("size", text, least=32, unit="pixels, or full")
 
 
-def _precision(text: str) -> Precision:
-    names = [precision.value for precision in Precision]
+def _precision(text: str) -> Precision | None:
+    names = ["auto", *(precision.value for precision in Precision)]
     if text and text not in names:
         raise ConfError(f"--conf precision {text}: give one of {listed(names)}")
-    return Precision(text) if text else PropagationConfig().precision
+    return Precision(text) if text not in ("", "auto") else None
 
 
 def _cache_bytes(text: str) -> int:
@@ -139,13 +140,13 @@ def _whole_number(key: str, text: str, *, least: int, unit: str) -> int:
     return number
 
 
-READERS: Mapping[str, Callable[[str], object]] = {
+READERS: Mapping[str, Callable[[str], Any]] = {
     "models": _models,  # which models to offer: imos, imos_scribbles or all, separated by commas
     "network": _network,  # which bundled weights to use: small or xmem
     "weights": lambda text: Path(text).expanduser() if text else None,  # path of another checkpoint
     "device": _device,  # where to compute by default: cpu, cuda, cuda:1
     "size": _size,  # internal frame size in pixels, or full
-    "precision": _precision,  # bfloat16 or float32
+    "precision": _precision,  # auto, bfloat16 or float32
     "labels": _labels,  # names that clients offer, separated by commas
     "cache_mb": _cache_bytes,  # memory for encoded slices kept for corrections
     "threads": _threads,  # CPU threads of one inference

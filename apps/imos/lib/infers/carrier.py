@@ -15,6 +15,7 @@ from imos_engine.config import NetworkConfig
 from imos_engine.network.checkpoint import load_network
 from imos_engine.propagation import FeatureCache, Propagator
 from lib.errors import RequestError
+from lib.infers.recent_replies import RecentReplies
 from lib.settings import AppSettings
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class Carrier:
         self.settings = settings
         self.identity = {"name": settings.weights.stem, "version": None, "sha256": _sha256(settings.weights)}
         self._network = load_network(settings.weights)
+        self.replies = RecentReplies()
         self._features = FeatureCache(settings.propagation.feature_cache_bytes)
         self._propagators: dict[str, Propagator] = {}
         self._busy = threading.Lock()

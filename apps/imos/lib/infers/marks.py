@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from imos_engine.sequence import slices_touched
 from lib.errors import RequestError, listed
 from lib.infers.options import SeedMode
 from lib.infers.request import STROKE_NAMES, UNNAMED, Box, Clicks, InferRequest, Voxel
@@ -18,20 +19,42 @@ Labels = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Region:
+    """Voxels of some ids of a label map, found when asked for: one map serves any number of objects."""
+
+    label_map: Labels  # (I, J, K)
+    ids: tuple[int, ...]
+
+    def voxels(self) -> Mask:
+        """Where the ids are, (I, J, K)."""
+        return _either(self.label_map, self.ids)
+
+    def frame(self, index: int, axis: int) -> Mask:
+        """Where the ids are on one slice, (H, W)."""
+        return _either(np.take(self.label_map, index, axis), self.ids)
+
+    def slices(self, axis: int) -> frozenset[int]:
+        """Slices that hold any of the ids."""
+        return frozenset(slices_touched(self.voxels(), axis))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Marks:
-    """Everything marked for one object. Shapes: every array (I, J, K)."""
+    """Everything marked for one object."""
 
     name: str
     object_id: int  # the value that the reply gives to this object
-    painted: Mask | None = None  # slices of this are masks, as they are
-    strokes: Mask | None = None  # some of its voxels
-    strokes_background: Mask | None = None  # some voxels of everything else
+    painted: Region | None = None  # slices of this are masks, as they are
+    strokes: Region | None = None  # some of its voxels
+    strokes_background: Region | None = None  # some voxels of everything else
     clicks: Clicks = field(default_factory=Clicks)
+    absent: frozenset[int] = frozenset()  # slices across `absent_axis` from which the person erased the object
+    absent_axis: int | None = None
 
     @property
-    def foreground(self) -> list[Mask]:
-        """The arrays that say where the object is."""
-        return [array for array in (self.painted, self.strokes) if array is not None]
+    def foreground(self) -> list[Region]:
+        """The regions that say where the object is."""
+        return [region for region in (self.painted, self.strokes) if region is not None]
 
 
 def collect_marks(
@@ -55,9 +78,10 @@ def collect_marks(
         entry = Marks(
             name=name,
             object_id=reply_ids[name],
-            painted=_voxels_of(label_map, file_id),
+            painted=None if label_map is None or file_id is None else Region(label_map=label_map, ids=(file_id,)),
             clicks=_clicks_of(name, request, alone=len(file_ids) == 1),
-            **strokes,
+            strokes=strokes.get(STROKE_NAMES[0]),
+            strokes_background=strokes.get(STROKE_NAMES[1]),
         )
         marks.append(_in_mode(entry, request.options.seed_mode))
     marks = [entry for entry in marks if _is_marked(entry)]
@@ -66,17 +90,16 @@ def collect_marks(
     return marks or [Marks(name=name, object_id=reply_ids[name]) for name in list(file_ids)[:1]]
 
 
-def _segments_of(request: InferRequest, label_map: Labels | None) -> tuple[list[int], dict[str, Mask]]:
-    """Ids of the painted segments of a label file, and the strokes in it."""
+def _segments_of(request: InferRequest, label_map: Labels | None) -> tuple[list[int], dict[str, Region]]:
+    """Ids of the painted segments of a label file, and the strokes in it by STROKE_NAMES."""
     if label_map is None:
         return [], {}
-    strokes: dict[str, Mask] = {}
+    strokes: dict[str, Region] = {}
     painted = []
     for value in (int(value) for value in np.unique(label_map) if value != 0):
         name = request.segments.get(value, "")
         if name in STROKE_NAMES:
-            key = "strokes" if name == STROKE_NAMES[0] else "strokes_background"
-            strokes[key] = label_map == value
+            strokes[name] = Region(label_map=label_map, ids=(value,))
         else:
             painted.append(value)
     return painted, strokes
@@ -97,7 +120,7 @@ def _asked_ids(request: InferRequest, painted: list[int]) -> dict[str, int | Non
     return dict.fromkeys(request.clicks or (UNNAMED,))
 
 
-def _refuse_ambiguous(request: InferRequest, names: Mapping[str, int | None], strokes: Mapping[str, Mask]) -> None:
+def _refuse_ambiguous(request: InferRequest, names: Mapping[str, int | None], strokes: Mapping[str, Region]) -> None:
     nameless = UNNAMED in request.clicks and UNNAMED not in names
     if len(names) > 1 and (strokes or nameless):
         raise RequestError(
@@ -137,31 +160,19 @@ def _reply_ids(
     return ids
 
 
-def _voxels_of(label_map: Labels | None, file_id: int | None) -> Mask | None:
-    if label_map is None or file_id is None:
-        return None
-    return np.asarray(label_map == file_id)
-
-
 def _in_mode(marks: Marks, mode: SeedMode) -> Marks:
     """The same marks, where the request says how painted voxels are meant."""
-    if mode is SeedMode.SCRIBBLE and marks.painted is not None:
-        strokes = marks.painted if marks.strokes is None else marks.painted | marks.strokes
-        return Marks(
-            name=marks.name,
-            object_id=marks.object_id,
-            strokes=strokes,
-            strokes_background=marks.strokes_background,
-            clicks=marks.clicks,
-        )
-    if mode is SeedMode.MASK and marks.strokes is not None:
-        painted = marks.strokes if marks.painted is None else marks.painted | marks.strokes
-        return Marks(name=marks.name, object_id=marks.object_id, painted=painted, clicks=marks.clicks)
-    return marks
+    if mode is SeedMode.AUTO or not marks.foreground:
+        return marks
+    label_map = marks.foreground[0].label_map
+    together = Region(label_map=label_map, ids=tuple(value for region in marks.foreground for value in region.ids))
+    if mode is SeedMode.SCRIBBLE:
+        return replace(marks, painted=None, strokes=together)
+    return replace(marks, painted=together, strokes=None, strokes_background=None)
 
 
 def _is_marked(marks: Marks) -> bool:
-    return bool(marks.clicks.foreground) or any(array.any() for array in marks.foreground)
+    return bool(marks.clicks.foreground or marks.foreground)
 
 
 def _refuse_outside(request: InferRequest, shape: tuple[int, ...]) -> None:
@@ -197,6 +208,14 @@ def _nothing_marked(request: InferRequest, label_map: Labels | None) -> str:
     names = listed(repr(name) for name in request.objects or [request.current or UNNAMED])
     present = listed(request.segments.get(int(value), int(value)) for value in np.unique(label_map) if value != 0)
     return f"there is no seed for {names}: the label file holds {present}; {wanted}"
+
+
+def _either(labels: Labels, ids: tuple[int, ...]) -> Mask:
+    """`np.isin` for few ids, which it would sort for."""
+    found = labels == ids[0]
+    for value in ids[1:]:
+        found |= labels == value
+    return np.asarray(found)
 
 
 def clip_box(box: Box, shape: tuple[int, ...]) -> Box:

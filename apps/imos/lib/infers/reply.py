@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from imos_engine.sequence import frames_along, slices_touched
+from lib.infers.marks import Mask
 from lib.infers.segmentation import Segmentation
 
 NO_ADAPTER = {"name": "none", "version": None, "sha256": None}
@@ -52,7 +51,7 @@ def next_slice(result: Segmentation) -> dict[str, Any] | None:
     return {"slice": index, "axis": result.axis, "label": name, "reason": f"lowest confidence, {value:.2f}"}
 
 
-def _extent(frames: np.ndarray) -> list[int] | None:
+def _extent(frames: Mask) -> list[int] | None:
     """First and last slice that holds an object; None when none does. Shapes: frames (T, H, W) bool."""
     touched = slices_touched(frames, 0)
     return [touched[0], touched[-1]] if touched else None

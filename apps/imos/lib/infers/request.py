@@ -71,6 +71,7 @@ class InferRequest:
     options: Options
     device: str
     result: ResultFormat
+    client: str  # who asks; empty when the client does not say
     warnings: tuple[str, ...]
 
 
@@ -107,6 +108,7 @@ def read_request(request: Mapping[str, Any], *, label_file: Path | None, default
         options=read_options(request),
         device=device,
         result=_result_format(request, image),
+        client=str(request.get("client_id") or ""),
         warnings=warnings,
     )
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from imos_engine.prompts import SlicePrompts, segment_slice
-from imos_engine.sequence import Seed, choose_slice_axis, frames_along, slices_touched
+from imos_engine.sequence import Seed, choose_slice_axis
 from lib.errors import RequestError
-from lib.infers.marks import Labels, Marks, Mask
+from lib.infers.marks import Labels, Marks, Mask, Region
 from lib.infers.request import Box, Voxel
 
 SliceImages = Callable[[int], npt.NDArray[np.float32]]  # slice number -> (H, W) or (H, W, 3), normalised
@@ -47,8 +47,8 @@ def marked_voxels(marks: Sequence[Marks], box: Box | None, *, shape: tuple[int, 
     """Every voxel (I, J, K) that a person said is an object; without any, the voxels of the box."""
     voxels = np.zeros(shape[:3], dtype=bool)
     for entry in marks:
-        for array in entry.foreground:
-            voxels |= array
+        for region in entry.foreground:
+            voxels |= region.voxels()
         for voxel in entry.clicks.foreground:
             voxels[voxel] = True
     if box and not voxels.any():
@@ -62,8 +62,9 @@ def plan_seeds(
     """Make the seed of every slice that says where an object is. Shapes: `size` (H, W) of a slice across `axis`."""
     plan = SeedPlan(axis=axis)
     slices = [SliceMarks(entry, axis=axis, box=box, alone=len(marks) == 1) for entry in marks]
-    for index in sorted({index for one in slices for index in one.positive}):
-        _add_seed(plan, index, [one for one in slices if index in one.positive], images=images, size=size)
+    for index in sorted({index for one in slices for index in one.positive | one.absent}):
+        spoken = [one for one in slices if index in one.positive | one.absent]
+        _add_seed(plan, index, spoken, images=images, size=size)
     return plan
 
 
@@ -89,41 +90,44 @@ class SliceMarks:
     def __init__(self, marks: Marks, *, axis: int, box: Box | None, alone: bool) -> None:
         self.marks = marks
         self.axis = axis
-        self._painted = _frames(marks.painted, axis)
-        self._strokes = _frames(marks.strokes, axis)
-        self._strokes_background = _frames(marks.strokes_background, axis)
+        self._painted, self._strokes, self._erasing = (
+            _slices(region, axis) for region in (marks.painted, marks.strokes, marks.strokes_background)
+        )
         self._foreground = _by_slice(marks.clicks.foreground, axis)
         self._background = _by_slice(marks.clicks.background, axis)
         self._box = box if alone else None  # with several objects a box only limits the volume
-        touched = [set(slices_touched(array, axis)) for array in marks.foreground]
-        self.positive = set(self._foreground).union(*touched)
+        self.positive = self._painted | self._strokes | set(self._foreground)
         if not self.positive and self._box:
-            self.positive = {(self._box.low[axis] + self._box.high[axis]) // 2}
-        erased = set() if marks.strokes_background is None else set(slices_touched(marks.strokes_background, axis))
-        self.negative = (set(self._background) | erased) - self.positive
+            self.positive = frozenset({(self._box.low[axis] + self._box.high[axis]) // 2})
+        self.negative = (self._erasing | set(self._background)) - self.positive
+        self.absent = (marks.absent if marks.absent_axis == axis else frozenset()) - self.positive
 
     def mode(self, index: int) -> str:
         """How this slice was marked."""
-        if _has(self._strokes, index) or _has(self._strokes_background, index):
+        if index in self.absent:
+            return "mask"
+        if index in self._strokes or index in self._erasing:
             return "scribble"
         if index in self._foreground or index in self._background:
             return "points"
-        return "mask" if _has(self._painted, index) else "box"
+        return "mask" if index in self._painted else "box"
 
     def painted(self, index: int) -> Mask | None:
-        """The mask (H, W) painted on this slice, when there is one."""
-        return None if self._painted is None or not self._painted[index].any() else self._painted[index]
+        """The mask (H, W) painted on this slice, when there is one; an empty one where the person erased it."""
+        if self.marks.painted is None or index not in self._painted | self.absent:
+            return None
+        return self.marks.painted.frame(index, self.axis)
 
     def prompts(self, index: int, rivals: Sequence[SliceMarks], mask: Mask | None = None) -> SlicePrompts:
         """Everything this slice says about the object; where another object is marked, this one is not."""
-        taken = [array[index] for one in rivals for array in (one._painted, one._strokes) if array is not None]
-        erased = [] if self._strokes_background is None else [self._strokes_background[index]]
-        background = np.logical_or.reduce([*taken, *erased]) if taken or erased else None
+        regions = [region for one in rivals for region in one.marks.foreground] + [self.marks.strokes_background]
+        taken = [region.frame(index, self.axis) for region in regions if region is not None]
+        strokes = self.marks.strokes
         return SlicePrompts(
             foreground=self._foreground.get(index, []),
             background=self._background.get(index, []) + [p for one in rivals for p in one._foreground.get(index, [])],
-            scribbles_foreground=None if self._strokes is None else self._strokes[index],
-            scribbles_background=background,
+            scribbles_foreground=None if strokes is None else strokes.frame(index, self.axis),
+            scribbles_background=np.logical_or.reduce(taken) if taken else None,
             box=self._rectangle(index),
             mask=self.painted(index) if mask is None else mask,
         )
@@ -157,7 +161,7 @@ def _add_seed(
         else:
             rivals = [other for other in objects if other is not one]
             mask = _from_prompts(one, index, rivals, image=images(index), carried=carried)
-        if not mask.any() and carried is None:
+        if not mask.any() and carried is None and index not in one.absent:
             plan.warnings.append(
                 f"the marks of {one.marks.name!r} on slice {index} gave an empty mask, and were left out"
             )
@@ -183,12 +187,8 @@ def _from_prompts(
         raise RequestError(f"the marks of {one.marks.name!r} on slice {index} cannot be used: {error}") from error
 
 
-def _frames(array: Mask | None, axis: int) -> Mask | None:
-    return None if array is None else frames_along(array, axis)
-
-
-def _has(frames: Mask | None, index: int) -> bool:
-    return frames is not None and bool(frames[index].any())
+def _slices(region: Region | None, axis: int) -> frozenset[int]:
+    return frozenset() if region is None else region.slices(axis)
 
 
 def _by_slice(voxels: Sequence[Voxel], axis: int) -> dict[int, list[tuple[int, int]]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -17,7 +17,8 @@ from imos_engine.sequence import FrameSequence, frames_along, volume_from_frames
 from imos_engine.volume_file import Volume
 from lib.errors import RequestError
 from lib.infers.carrier import refuse_if_gone
-from lib.infers.marks import Labels, Marks, clip_box, collect_marks
+from lib.infers.marks import Labels, Marks, Mask, clip_box, collect_marks
+from lib.infers.recent_replies import RecentReplies
 from lib.infers.request import Box, InferRequest
 from lib.infers.seeds import SeedPlan, correct, corrections, marked_voxels, plan_seeds, seed_axis
 from lib.transforms.volumes import image_stamp, image_warnings
@@ -31,9 +32,9 @@ class Segmentation:
     axis: int
     marks: Sequence[Marks]
     plan: SeedPlan
-    confidence: dict[str, dict[int, float]] = field(default_factory=dict)  # label -> slice -> 0 to 1
-    seconds: dict[str, float | int] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    confidence: dict[str, dict[int, float]]  # label -> slice -> 0 to 1
+    seconds: dict[str, float | int]  # per stage, and counts of frames
+    warnings: list[str]
 
     @property
     def label_names(self) -> dict[str, int]:
@@ -48,6 +49,7 @@ def segment(
     *,
     propagator: Propagator,
     known_ids: Mapping[str, int],
+    replies: RecentReplies,
     client_gone: threading.Event,
 ) -> Segmentation:
     """Turn what a person marked into a label map of the whole volume.
@@ -56,34 +58,56 @@ def segment(
         RequestError: for marks or options that do not fit this volume, or a client that left.
     """
     started = perf_counter()
-    shape, options = image.array.shape, request.options
+    shape = image.array.shape
     box = clip_box(request.box, shape) if request.box else None
     marks = collect_marks(request, label_map, shape=shape, known_ids=known_ids)
-    axis = options.slice_axis
+    marks = [_own_marks(entry, request, label_map, replies) for entry in marks]
+    axis = request.options.slice_axis
     if axis is None:
         axis = seed_axis(marks, box, shape=shape, spacing_mm=image.spacing_mm)
     frames = frames_along(image.array, axis)
-    marked = frames_along(marked_voxels(marks, box, shape=shape), axis)
-    intensity = window_intensity(frames, options.window) if options.window else automatic_intensity(frames, marked)
-    size = (int(frames.shape[1]), int(frames.shape[2]))
+    intensity = _intensity(request, frames, frames_along(marked_voxels(marks, box, shape=shape), axis))
     carry = _Carry(request, frames, intensity, axis, box, propagator=propagator, client_gone=client_gone)
-    plan = plan_seeds(marks, box, axis=axis, images=carry.image, size=size)
+    plan = plan_seeds(marks, box, axis=axis, images=carry.image, size=carry.size)
     prompted = perf_counter()
     carry.run(plan, marks)
     _correct(carry, plan, marks, box)
-    result = Segmentation(
-        labels=np.ascontiguousarray(volume_from_frames(carry.labels, axis)), axis=axis, marks=marks, plan=plan
+    labels = np.ascontiguousarray(volume_from_frames(carry.labels, axis))
+    for entry in marks if request.current is not None else ():
+        own = frozenset(seed.index for seed in plan.seeds if entry.object_id in seed.objects)
+        replies.remember(_reply_key(request, entry), labels == entry.object_id, axis=axis, seeds=own)
+    return Segmentation(
+        labels=labels,
+        axis=axis,
+        marks=marks,
+        plan=plan,
+        confidence=carry.confidence,
+        seconds=propagator.timings.to_dict() | {"prompts": round(prompted - started, 4)},
+        warnings=_warnings(request, image, marks, plan),
     )
-    result.confidence = carry.confidence
-    result.seconds = propagator.timings.to_dict() | {"prompts": round(prompted - started, 4)}
-    missing = [name for name in request.objects if name not in result.label_names]
-    result.warnings = [
-        *request.warnings,
-        *image_warnings(image),
-        *plan.warnings,
-        *(f"nothing is marked for {name!r}; it was left out" for name in missing),
-    ]
-    return result
+
+
+def _intensity(request: InferRequest, frames: npt.NDArray[Any], marked: Mask) -> Intensity:
+    """The window that was asked for, else the one that suits what was marked. Shapes: marked (T, H, W)."""
+    window = request.options.window
+    return window_intensity(frames, window) if window else automatic_intensity(frames, marked)
+
+
+def _warnings(request: InferRequest, image: Volume, marks: Sequence[Marks], plan: SeedPlan) -> list[str]:
+    marked = {entry.name for entry in marks}
+    missing = [f"nothing is marked for {name!r}; it was left out" for name in request.objects if name not in marked]
+    return [*request.warnings, *image_warnings(image), *plan.warnings, *missing]
+
+
+def _own_marks(marks: Marks, request: InferRequest, label_map: Labels | None, replies: RecentReplies) -> Marks:
+    """The marks without this server's earlier reply, when the client sends a scene that may hold it."""
+    if label_map is None or not request.segments or marks.painted is None:
+        return marks
+    return replies.own_marks(_reply_key(request, marks), marks, (label_map == 0) | marks.painted.voxels())
+
+
+def _reply_key(request: InferRequest, marks: Marks) -> Hashable:
+    return image_stamp(request.image), request.client, marks.name
 
 
 def _correct(carry: _Carry, plan: SeedPlan, marks: Sequence[Marks], box: Box | None) -> None:
@@ -119,10 +143,17 @@ class _Carry:
         self.confidence: dict[str, dict[int, float]] = {}
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a slice."""
+        return int(self._frames.shape[1]), int(self._frames.shape[2])
+
+    @property
     def propagates(self) -> bool:
+        """Whether more than the seed slices was asked for."""
         return self._options.propagate
 
     def covers(self, index: int) -> bool:
+        """Whether a slice was asked for."""
         return self._range[0] <= index <= self._range[1]
 
     def image(self, index: int) -> npt.NDArray[np.float32]:
@@ -154,9 +185,8 @@ class _Carry:
     def _keep(self, index: int, labels: Labels, confidence: Mapping[int, float], marks: Sequence[Marks]) -> None:
         self.labels[index] = labels
         self._crop(index)
-        present = set(np.unique(self.labels[index]).tolist())
         for entry in marks:
-            if entry.object_id in present:
+            if (self.labels[index] == entry.object_id).any():
                 self.confidence[entry.name][index] = round(float(confidence.get(entry.object_id, 0.0)), 4)
 
     def _crop(self, index: int) -> None:

@@ -65,6 +65,7 @@ class ImosInfer(InferTask):
                 label_map,
                 propagator=self._carrier.propagator(asked.device),
                 known_ids=self._labels,
+                replies=self._carrier.replies,
                 client_gone=call.client_gone,
             )
         wrote = perf_counter()
