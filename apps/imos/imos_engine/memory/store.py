@@ -74,7 +74,7 @@ class MemoryStore:
             raise ValueError("memory is empty: write a frame before reading")
         scores = query_side(query_key, selection).mT @ self._side  # (P, N)
         objects, value_channels = memory.values.shape[1:]
-        if len(self._groups) == 1 and self._groups[0].everywhere:
+        if len(self._groups) == 1 and self._groups[0].everywhere and len(self._groups[0].channels) == objects:
             sparse = top_k_affinity(scores, top_k=self._config.read_top_k)
             self._count(sparse, share=1.0)
             return gather_memory(sparse, memory.values.flatten(1)).mT.unflatten(0, (objects, value_channels))
