@@ -1,0 +1,154 @@
+"""From the marks on one slice to the object's mask on that slice."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from .appearance import Appearance, model_appearance
+from .outline import settle_outline
+from .reduction import Reduction
+from .regions import SizePrior, best_region, distances_from, travel_costs
+from .slice_prompts import Marks, SlicePrompts, draw_marks
+
+Mask = NDArray[np.bool_]
+Pixels = NDArray[np.float32]
+
+COARSE_PIXELS = 192  # longer side of the view in which the object is found
+FINE_PIXELS = 320  # longer side of the view around it in which its outline is settled
+
+
+def segment_slice(image: NDArray[Any], prompts: SlicePrompts) -> Mask:
+    """Mask of the object that was marked on a slice.
+
+    Foreground marks belong to the mask, background marks and everything outside the box do not. A previous mask alone
+    comes back as it is; with further marks it is corrected by them.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) colour, any number type and scale.
+        prompts: what was marked on this slice.
+
+    Returns:
+        (H, W) mask.
+
+    Raises:
+        ValueError: the image is no slice, a mark lies outside it, or nothing tells where the object is.
+    """
+    pixels = _pixels(image)
+    marks = draw_marks(_plane(pixels), prompts)
+    if prompts.mask is None:
+        return _from_marks(pixels, marks)
+    return _corrected(pixels, prompts.mask.astype(bool), marks)
+
+
+def _from_marks(pixels: Pixels, marks: Marks) -> Mask:
+    """Find the object in a coarse view of the slice, then settle its outline in a fine view around it."""
+    view = Reduction.to_fit(_box_of(marks.allowed, margin=0.25), _plane(pixels), pixels=COARSE_PIXELS)
+    region = view.restore_mask(_find(view.reduce_image(pixels), view.reduce_marks(marks)))
+    view = Reduction.to_fit(_box_of(region | marks.inside, margin=0.3), _plane(pixels), pixels=FINE_PIXELS)
+    settled = _settle(view.reduce_image(pixels), view.reduce_mask(region), view.reduce_marks(marks))
+    mask = (view.restore_mask(settled) | marks.inside) & marks.allowed & ~marks.background
+    return _pieces_with(marks.inside, mask) if marks.inside.any() else mask
+
+
+def _find(pixels: Pixels, marks: Marks) -> Mask:
+    seeds = marks.inside if marks.inside.any() else _middle_of(marks.allowed)
+    appearance = model_appearance(pixels, seeds)
+    costs = travel_costs(appearance)
+    distances = distances_from(seeds, costs)
+    allowed = marks.allowed & (distances < distances_from(marks.background, costs))
+    return best_region(appearance, distances, allowed, _size_prior(seeds, marks.allowed))
+
+
+def _settle(pixels: Pixels, region: Mask, marks: Marks) -> Mask:
+    appearance: Appearance = model_appearance(pixels, marks.inside if marks.inside.any() else region)
+    return settle_outline(region, appearance.values, inside=marks.inside, outside=marks.background | ~marks.allowed)
+
+
+def _size_prior(seeds: Mask, allowed: Mask) -> SizePrior:
+    """A box is a little larger than its object; marks are spread over theirs; one click says nothing but: not all."""
+    if not allowed.all():
+        return SizePrior(area=0.6 * np.count_nonzero(allowed), tolerance=1.4, weight=0.3)
+    rows, columns = np.nonzero(seeds)
+    span = 1 + math.hypot(np.ptp(rows), np.ptp(columns))
+    if span < 5:
+        return SizePrior(area=0.02 * seeds.size, tolerance=6.0, weight=0.06)
+    return SizePrior(area=span**2, tolerance=math.e, weight=0.06)
+
+
+def _corrected(pixels: Pixels, mask: Mask, marks: Marks) -> Mask:
+    """The previous mask, grown by what was marked outside it and cut back by what was marked as background."""
+    corrected = mask & marks.allowed
+    added = marks.inside & ~mask
+    if added.any():
+        grown = Marks(foreground=added, background=marks.background, allowed=marks.allowed)
+        corrected |= _from_marks(pixels, grown)
+    if (marks.background & corrected).any():
+        corrected &= ~_taken_back(pixels, corrected, marks)
+    return (corrected | marks.inside) & ~marks.background
+
+
+def _taken_back(pixels: Pixels, mask: Mask, marks: Marks) -> Mask:
+    """The part of the mask that looks like, and is nearer to, background marks than the core that remains."""
+    view = Reduction.to_fit(_box_of(mask, margin=0.1), _plane(pixels), pixels=COARSE_PIXELS)
+    small, small_marks = view.reduce_mask(mask), view.reduce_marks(marks)
+    wrong = small_marks.background
+    depth = ndimage.distance_transform_edt(small)
+    from_wrong = ndimage.distance_transform_edt(~wrong)
+    keep = small_marks.inside | ((depth >= 0.6 * depth.max()) & (from_wrong > 0.5 * depth.max()) & ~wrong)
+    costs = travel_costs(model_appearance(view.reduce_image(pixels), wrong))
+    back: Mask = distances_from(wrong, costs) < distances_from(keep, costs)
+    return view.restore_mask(back) & mask
+
+
+def _pieces_with(marks: Mask, mask: Mask) -> Mask:
+    """The connected pieces of a mask that hold a mark, without holes that no mark made."""
+    pieces, _ = ndimage.label(mask, np.ones((3, 3)))
+    kept: Mask = np.isin(pieces, np.unique(pieces[marks & mask])) & mask
+    return kept
+
+
+def _middle_of(allowed: Mask) -> Mask:
+    """The middle of a box, a third as wide and high: almost surely object."""
+    rows, columns = np.flatnonzero(allowed.any(axis=1)), np.flatnonzero(allowed.any(axis=0))
+    middle = np.zeros_like(allowed)
+    middle[np.ix_(_middle_third(rows), _middle_third(columns))] = True
+    return middle
+
+
+def _middle_third(indices: NDArray[np.intp]) -> NDArray[np.intp]:
+    third = len(indices) // 3
+    return indices[third : len(indices) - third]
+
+
+def _box_of(mask: Mask, *, margin: float) -> tuple[int, int, int, int]:
+    """Rows and columns (first, first, end, end) of a mask, widened by a share of its longer side and by 4 pixels."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    wider = 4 + math.ceil(margin * max(len(rows), len(columns)))
+    height, width = mask.shape
+    return (
+        max(0, int(rows[0]) - wider),
+        max(0, int(columns[0]) - wider),
+        min(height, int(rows[-1]) + 1 + wider),
+        min(width, int(columns[-1]) + 1 + wider),
+    )
+
+
+def _plane(pixels: Pixels) -> tuple[int, int]:
+    """Height and width."""
+    return pixels.shape[0], pixels.shape[1]
+
+
+def _pixels(image: NDArray[Any]) -> Pixels:
+    """The slice as finite (H, W, C) float32."""
+    if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] == 3):
+        raise ValueError(f"a slice must be (H, W) or (H, W, 3), got shape {image.shape}")
+    if image.size == 0:
+        raise ValueError(f"a slice of shape {image.shape} holds no pixel")
+    values = np.asarray(image, dtype=np.float32).reshape(*image.shape[:2], -1)
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, values[finite].min() if finite.any() else 0.0)
