@@ -102,9 +102,10 @@ class FrameEncoder:
             encoded = self._network.encode_frames(self._images(first, max(run) + 1))
         for index in run:
             one = encoded[index - first : index - first + 1]
-            self._ahead[index] = one
             if self._cache is not None:
+                one = one.copy()  # else the budget would count one frame where a batch stays allocated
                 self._cache.put(self._key(index), one)
+            self._ahead[index] = one
 
     def _images(self, start: int, stop: int) -> Tensor:
         pixels = self._frames.normalised(start, stop).to(self._device)

@@ -158,5 +158,5 @@ class Sweep:
         )  # fmt: skip
 
     def _any_visible(self, probabilities: Tensor) -> bool:
-        pixels = (probabilities.argmax(0) > 0).sum()
+        pixels = (probabilities[1:].amax(0) > probabilities[0]).sum()
         return bool(pixels >= self._settings.min_pixels)
