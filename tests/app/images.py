@@ -9,6 +9,7 @@ import SimpleITK
 SHAPE = (40, 48, 12)
 CENTRE = (22, 17, 6)  # in the middle of nothing: every axis and direction can be told from the others
 RADII = (8.0, 6.0, 4.0)
+FOUND = 0.5  # Dice above which a mask is this object's and no other's: how good prompts are is measured elsewhere
 
 
 def ball(shape=SHAPE, centre=CENTRE, radii=RADII):
