@@ -30,10 +30,10 @@ def running_server(
     """
     port = _free_port()
     pairs = [text for key, value in (conf or {}).items() for text in ("--conf", key, str(value))]
-    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP), "--studies", str(studies)]
+    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port), *pairs],
+            [*command, "--studies", str(studies.resolve()), "--host", "127.0.0.1", "--port", str(port), *pairs],
             env={**os.environ, **(environment or {})},
             cwd=log.parent,
             stdout=output,
