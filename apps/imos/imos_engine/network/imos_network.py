@@ -46,6 +46,11 @@ class FrameFeatures:
         keys = Keys(*(part[batch] for part in self.keys))
         return FrameFeatures(keys=keys, f16=self.f16[batch], skips=Skips(*(part[batch] for part in self.skips)))
 
+    def copy(self) -> FrameFeatures:
+        """The same in memory of their own; features selected from a batch keep the whole batch allocated."""
+        keys, skips = Keys(*(part.clone() for part in self.keys)), Skips(*(part.clone() for part in self.skips))
+        return FrameFeatures(keys=keys, f16=self.f16.clone(), skips=skips)
+
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """Every tensor held, for counting bytes and moving devices."""

@@ -72,33 +72,36 @@ class Propagator:
             image_key: identity of the image for the feature cache; None keeps nothing.
 
         Raises:
-            ValueError: no seed in the range, two seeds on one frame, a seed outside the sequence or of another size.
+            ValueError: no seed in the range, two seeds on one frame, a seed outside the sequence or of another size, no
+                direction.
         """
         started = perf_counter()
         self.timings = Timings()
+        if not directions:
+            raise ValueError("no direction: carry seeds forward, backward or both ways")
         first, last = frame_range or (0, len(frames) - 1)
         run = self._prepare(frames, seeds, (first, last), image_key)
         pending = set(range(first, last + 1))
-        with torch.inference_mode():
-            for result in self._passes(run, directions):
-                pending.discard(result.index)
-                self.timings.total = perf_counter() - started
-                yield result
+        for result in self._passes(run, directions):
+            pending.discard(result.index)
+            self.timings.total = perf_counter() - started
+            yield result
         for index in sorted(pending):
             nothing = np.zeros(frames.size, dtype=run.object_ids.dtype)
             yield FrameResult(index=index, labels=nothing, confidence={int(key): 1.0 for key in run.object_ids})
         self.timings.total = perf_counter() - started
 
+    @torch.inference_mode()  # around each step: between two of them the caller is in its own mode
     def sweep(self, frames: Frames, seeds: Sequence[Seed], direction: Direction) -> Iterator[SweepStep]:
         """One pass, as raw probabilities on the network's grid: for measuring the network, not for users."""
         run = self._prepare(frames, seeds, (0, len(frames) - 1), None)
-        with torch.inference_mode():
-            yield from self._start(run, direction)
+        yield from self._start(run, direction)
 
     def _prepare(
         self, frames: Frames, seeds: Sequence[Seed], frame_range: tuple[int, int], image_key: Hashable
     ) -> _Run:
         _check_seeds(frames, seeds, frame_range)
+        seeds = [seed for seed in seeds if seed.objects]  # an annotation that speaks about nothing is none
         grid = FrameGrid.fit(frames.size, self.settings.size)
         object_ids = np.unique([object_id for seed in seeds for object_id in seed.objects])
         object_ids = object_ids.astype(np.min_scalar_type(int(object_ids.max())))
@@ -124,6 +127,7 @@ class Propagator:
         )
         return sweep.run(frame_order(start, run.frame_range, direction))
 
+    @torch.inference_mode()
     def _passes(self, run: _Run, directions: frozenset[Direction]) -> Iterator[FrameResult]:
         """Forward, then backward; a frame that both may reach waits for the second."""
         held: dict[int, PackedProbabilities] = {}
@@ -199,5 +203,5 @@ def _check_seeds(frames: Frames, seeds: Sequence[Seed], frame_range: tuple[int, 
     indices = [seed.index for seed in seeds]
     if len(set(indices)) < len(indices):
         raise ValueError(f"two seeds on one frame, seeds are on frames {sorted(indices)}; join them into one")
-    if not any(first <= index <= last for index in indices):
+    if not any(first <= seed.index <= last for seed in seeds if seed.objects):
         raise ValueError(f"no seed within frames {first} to {last}; seeds are on frames {sorted(indices)}")

@@ -158,5 +158,5 @@ class Sweep:
         )  # fmt: skip
 
     def _any_visible(self, probabilities: Tensor) -> bool:
-        pixels = (probabilities[1:].amax(0) > probabilities[0]).sum()
-        return bool(pixels >= self._settings.min_pixels)
+        pixels = (probabilities[1:] > probabilities[0]).flatten(1).sum(1)
+        return bool(pixels.max() >= self._settings.min_pixels)
