@@ -158,5 +158,7 @@ class Sweep:
         )  # fmt: skip
 
     def _any_visible(self, probabilities: Tensor) -> bool:
-        pixels = (probabilities[1:] > probabilities[0]).flatten(1).sum(1)
-        return bool(pixels.max() >= self._settings.min_pixels)
+        objects = probabilities[1:]
+        best = objects.amax(0)
+        won = (objects == best) & (best > probabilities[0])
+        return bool(won.flatten(1).sum(1).max() >= self._settings.min_pixels)
