@@ -1,0 +1,5 @@
+"""The `imos` command."""
+
+from imos_engine.cli.command import main
+
+__all__ = ["main"]
