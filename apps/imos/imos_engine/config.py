@@ -158,3 +158,7 @@ class PropagationConfig:
             self.end_after is None or self.end_after >= 1,
             f"end_after must be None or at least 1 frame, got {self.end_after}",
         )
+        _require(self.min_pixels >= 1, f"min_pixels must be at least 1, got {self.min_pixels}")
+        _require(
+            self.feature_cache_bytes >= 0, f"feature_cache_bytes must be at least 0, got {self.feature_cache_bytes}"
+        )

@@ -56,9 +56,13 @@ class Seed:
     objects: frozenset[int]
 
     def __post_init__(self) -> None:
-        """Refuse labels that are no 2-D map, or that hold undeclared ids."""
+        """Refuse labels that are no 2-D map of integers, or that hold undeclared ids, and ids below 1."""
         if self.labels.ndim != 2:
             raise ValueError(f"a seed needs an (H, W) label map, got shape {self.labels.shape}")
+        if self.labels.dtype.kind not in "biu":
+            raise ValueError(f"a seed needs integer labels, got {self.labels.dtype}")
+        if any(object_id < 1 for object_id in self.objects):
+            raise ValueError(f"object ids must be at least 1, 0 is the background; got {sorted(self.objects)}")
         undeclared = {int(value) for value in np.unique(self.labels)} - {0} - self.objects
         if undeclared:
             raise ValueError(f"seed on frame {self.index} holds ids {sorted(undeclared)} that `objects` does not list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,17 @@ import numpy.typing as npt
 import SimpleITK
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+WRITTEN_SUFFIXES = (*NIFTI_SUFFIXES, ".nrrd", ".mha")  # formats of one file, which one rename replaces
 RGB24 = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+# What nibabel and the decompressor below it raise for damaged files.
+UNREADABLE = (
+    ImageFileError, HeaderDataError, WrapStructError, zlib.error,
+    OSError, EOFError, ValueError, OverflowError, MemoryError,
+)  # fmt: skip
 
 
 class VolumeFileError(ValueError):
@@ -70,6 +78,8 @@ def read_volume(path: str | Path) -> Volume:
         raise VolumeFileError(
             f"{path.name} has shape {volume.array.shape}; its slices need more than one row and column"
         )
+    if volume.array.dtype.kind not in "biuf":
+        raise VolumeFileError(f"{path.name} holds {volume.array.dtype} values; grey numbers or RGB24 are needed")
     return volume
 
 
@@ -91,15 +101,15 @@ def write_labels(
         compress: whether NRRD and MetaImage are compressed (NIfTI's suffix says it).
 
     Raises:
-        VolumeFileError: the labels lie on another grid, or the name's suffix is not one we write.
+        VolumeFileError: the labels lie on another grid or do not fit `dtype`, or the name's suffix is not one we write.
     """
     path = Path(path)
     if labels.shape != like.shape:
         raise VolumeFileError(f"labels have shape {labels.shape}, the image {like.shape}; they must lie on its grid")
-    compact = np.ascontiguousarray(labels.astype(dtype or np.min_scalar_type(int(labels.max(initial=0)))))
-    suffix = next((suffix for suffix in NIFTI_SUFFIXES + ITK_SUFFIXES if path.name.endswith(suffix)), None)
+    suffix = next((suffix for suffix in WRITTEN_SUFFIXES if path.name.endswith(suffix)), None)
     if suffix is None:
-        raise VolumeFileError(f"{path.name} is no name we write; end it in {', '.join(NIFTI_SUFFIXES + ITK_SUFFIXES)}")
+        raise VolumeFileError(f"{path.name} is no name we write; end it in {', '.join(WRITTEN_SUFFIXES)}")
+    compact = _compact(labels, dtype)
     beside = path.with_name(f".{path.name.removesuffix(suffix)}.{os.getpid()}.partial{suffix}")
     try:
         if suffix in NIFTI_SUFFIXES:
@@ -111,20 +121,31 @@ def write_labels(
         beside.unlink(missing_ok=True)
 
 
+def _compact(labels: npt.NDArray[np.integer[Any]], dtype: npt.DTypeLike | None) -> npt.NDArray[Any]:
+    low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+    stored = np.min_scalar_type(high) if dtype is None else np.dtype(dtype)
+    if low < 0:
+        raise VolumeFileError(f"labels must be 0 or more, got {low}")
+    compact = np.ascontiguousarray(labels.astype(stored))
+    if int(compact.max(initial=0)) != high:
+        raise VolumeFileError(f"labels up to {high} do not fit {stored}; store them in a wider type")
+    return compact
+
+
 def _read_nifti(path: Path) -> Volume:
     try:
         image = nibabel.Nifti1Image.from_filename(path)
         stored = np.asanyarray(image.dataobj)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError) as error:
+    except UNREADABLE as error:
         raise VolumeFileError(f"{path.name} cannot be read as NIfTI: {error}") from error
-    if stored.dtype == RGB24:
-        stored = np.stack([stored[channel] for channel in ("R", "G", "B")], axis=-1)
-    elif stored.ndim == 4 and stored.shape[3] == 1:
+    if stored.ndim == 4 and stored.shape[3] == 1:
         stored = stored[..., 0]
-    elif stored.ndim > 3:
+    if stored.ndim > 3:
         raise VolumeFileError(f"{path.name} has shape {stored.shape}; select one 3-D image, or store colour as RGB24")
     if stored.ndim < 3:
         raise VolumeFileError(f"{path.name} has shape {stored.shape}; a 3-D image is needed")
+    if stored.dtype == RGB24:
+        stored = np.stack([stored[channel] for channel in ("R", "G", "B")], axis=-1)
     spacing = tuple(float(zoom) for zoom in image.header.get_zooms()[:3])
     return Volume(array=stored, spacing_mm=(spacing[0], spacing[1], spacing[2]), source=image)
 

@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import gzip
+from contextlib import suppress
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK
+
+from imos_engine import volume_file
+from imos_engine.volume_file import RGB24, VolumeFileError, read_volume, write_labels
+
+SHAPE = (5, 6, 7)
+SPACING = (0.8, 1.5, 3.0)
+CORNERS = [(0, 0, 0), (4, 0, 0), (0, 5, 0), (0, 0, 6), (4, 5, 6), (2, 3, 1)]
+
+
+def rotation(degrees: float, axes: tuple[int, int]) -> np.ndarray:
+    matrix, angle = np.eye(3), np.deg2rad(degrees)
+    first, second = axes
+    matrix[first, first] = matrix[second, second] = np.cos(angle)
+    matrix[first, second], matrix[second, first] = -np.sin(angle), np.sin(angle)
+    return matrix
+
+
+def affine_of(directions: np.ndarray) -> np.ndarray:
+    affine = np.eye(4)
+    affine[:3, :3] = directions @ np.diag(SPACING)
+    affine[:3, 3] = (-31.0, 17.5, 120.0)
+    return affine
+
+
+RIGID = {
+    "straight": affine_of(np.eye(3)),
+    "flipped": affine_of(np.diag([-1.0, 1.0, -1.0])),
+    "mirrored": affine_of(np.diag([-1.0, 1.0, 1.0])),
+    "permuted": affine_of(np.eye(3)[[2, 0, 1]]),
+    "rotated": affine_of(rotation(25, (0, 1)) @ rotation(-40, (1, 2))),
+    "rotated and flipped": affine_of(rotation(70, (0, 2)) @ np.diag([1.0, -1.0, 1.0])),
+}
+SHEARED = affine_of(np.array([[1.0, 0.3, 0.0], [0.0, 1.0, 0.1], [0.0, 0.0, 1.0]]))
+NIFTI = [".nii", ".nii.gz"]
+ITK = [".nrrd", ".mha"]
+
+
+def image_values() -> np.ndarray:
+    return np.random.default_rng(0).integers(-1000, 1000, SHAPE).astype(np.int16)
+
+
+def label_values() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 4, SHAPE).astype(np.uint8)
+
+
+def store_image(folder: Path, suffix: str, affine: np.ndarray, values: np.ndarray | None = None) -> Path:
+    """An image written by the format's own library, not by the code under test."""
+    path, values = folder / f"image{suffix}", image_values() if values is None else values
+    if suffix in NIFTI:
+        nibabel.save(nibabel.Nifti1Image(values, affine), path)
+    else:
+        image = SimpleITK.GetImageFromArray(np.ascontiguousarray(values.T))
+        lps = np.diag([-1.0, -1.0, 1.0]) @ affine[:3, :3]
+        spacing = np.linalg.norm(lps, axis=0)
+        image.SetSpacing(spacing.tolist())
+        image.SetDirection((lps / spacing).ravel().tolist())
+        image.SetOrigin((np.array([-1.0, -1.0, 1.0]) * affine[:3, 3]).tolist())
+        SimpleITK.WriteImage(image, str(path))
+    return path
+
+
+def places_by_nibabel(path: Path) -> np.ndarray:
+    """Millimetres right, anterior, superior of some voxels."""
+    return nibabel.affines.apply_affine(nibabel.load(path).affine, CORNERS)
+
+
+def places_by_itk(path: Path) -> np.ndarray:
+    image = SimpleITK.ReadImage(str(path))
+    return np.array([image.TransformIndexToPhysicalPoint(corner) for corner in CORNERS]) * [-1, -1, 1]
+
+
+def places(path: Path) -> np.ndarray:
+    return places_by_nibabel(path) if path.name.endswith(tuple(NIFTI)) else places_by_itk(path)
+
+
+def voxels(path: Path) -> np.ndarray:
+    """Stored values indexed i, j, k."""
+    if path.name.endswith(tuple(NIFTI)):
+        return np.asanyarray(nibabel.load(path).dataobj)
+    return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))).T
+
+
+@pytest.mark.parametrize("suffix", NIFTI + ITK)
+@pytest.mark.parametrize("orientation", RIGID)
+def test_voxels_come_in_the_order_of_the_file_with_their_place_in_the_patient(tmp_path, suffix, orientation):
+    path = store_image(tmp_path, suffix, RIGID[orientation])
+    volume = read_volume(path)
+    assert np.array_equal(volume.array, image_values())
+    assert volume.shape == SHAPE
+    np.testing.assert_allclose(volume.spacing_mm, SPACING, rtol=1e-5)
+    np.testing.assert_allclose(nibabel.affines.apply_affine(volume.affine, CORNERS), places(path), atol=1e-3)
+
+
+@pytest.mark.parametrize("written", NIFTI + ITK)
+@pytest.mark.parametrize("read", [".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("orientation", RIGID)
+def test_labels_lie_voxel_by_voxel_where_the_image_lies_whatever_the_formats(tmp_path, read, written, orientation):
+    image = store_image(tmp_path, read, RIGID[orientation])
+    labels = tmp_path / f"labels{written}"
+    write_labels(labels, label_values(), read_volume(image))
+    assert np.array_equal(voxels(labels), label_values())
+    np.testing.assert_allclose(places(labels), places(image), atol=1e-3)
+    np.testing.assert_allclose(places_by_itk(labels), places(image), atol=1e-3)
+    assert np.array_equal(read_volume(labels).array, label_values())
+
+
+@pytest.mark.parametrize("suffix", NIFTI)
+def test_a_sheared_nifti_keeps_its_grid(tmp_path, suffix):
+    image = store_image(tmp_path, suffix, SHEARED)
+    labels = tmp_path / f"labels{suffix}"
+    write_labels(labels, label_values(), read_volume(image))
+    assert np.array_equal(voxels(labels), label_values())
+    np.testing.assert_allclose(places_by_nibabel(labels), places_by_nibabel(image), atol=1e-4)
+
+
+def test_both_transforms_of_a_nifti_and_their_codes_are_kept(tmp_path):
+    image = nibabel.Nifti1Image(image_values(), RIGID["rotated"])
+    image.set_qform(RIGID["flipped"], code=1)
+    image.set_sform(RIGID["rotated"], code=4)
+    image.header.set_xyzt_units("mm", "sec")
+    nibabel.save(image, tmp_path / "image.nii")
+    write_labels(tmp_path / "labels.nii", label_values(), read_volume(tmp_path / "image.nii"))
+    labels = nibabel.load(tmp_path / "labels.nii")
+    for transform, code in ((labels.get_qform(coded=True), 1), (labels.get_sform(coded=True), 4)):
+        assert transform[1] == code
+    np.testing.assert_allclose(labels.get_qform(), RIGID["flipped"], atol=1e-4)
+    np.testing.assert_allclose(labels.get_sform(), RIGID["rotated"], atol=1e-4)
+    assert labels.header.get_xyzt_units() == ("mm", "sec")
+
+
+@pytest.mark.parametrize("codes", [(1, 0), (0, 2), (0, 0)])
+def test_a_nifti_with_one_transform_or_none_gives_labels_at_the_same_place(tmp_path, codes):
+    image = nibabel.Nifti1Image(image_values(), RIGID["rotated"])
+    image.set_qform(RIGID["rotated"] if codes[0] else None, code=codes[0])
+    image.set_sform(RIGID["rotated"] if codes[1] else None, code=codes[1])
+    path, labels = tmp_path / "image.nii", tmp_path / "labels.nii"
+    nibabel.save(image, path)
+    write_labels(labels, label_values(), read_volume(path))
+    np.testing.assert_allclose(places_by_nibabel(labels), places_by_nibabel(path), atol=1e-3)
+    np.testing.assert_allclose(places_by_itk(labels), places_by_itk(path), atol=1e-3)
+    np.testing.assert_allclose(read_volume(labels).spacing_mm, read_volume(path).spacing_mm, rtol=1e-5)
+
+
+def test_scaled_nifti_values_are_read_in_their_unit(tmp_path):
+    image = nibabel.Nifti1Image(image_values(), np.eye(4))
+    image.header.set_slope_inter(2.0, -1000.0)
+    nibabel.save(image, tmp_path / "image.nii")
+    np.testing.assert_allclose(read_volume(tmp_path / "image.nii").array, 2.0 * image_values() - 1000)
+
+
+def test_colour_video_is_read_from_rgb24(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)
+    stored = np.zeros(SHAPE, RGB24)
+    for position, channel in enumerate("RGB"):
+        stored[channel] = colours[..., position]
+    nibabel.save(nibabel.Nifti1Image(stored, np.eye(4)), tmp_path / "video.nii.gz")
+    volume = read_volume(tmp_path / "video.nii.gz")
+    assert np.array_equal(volume.array, colours)
+    assert volume.shape == SHAPE
+    write_labels(tmp_path / "labels.nii.gz", label_values(), volume)
+    assert np.array_equal(voxels(tmp_path / "labels.nii.gz"), label_values())
+
+
+@pytest.mark.parametrize("suffix", ITK)
+def test_colour_is_read_from_itk_formats_in_the_order_of_the_file(tmp_path, suffix):
+    colours = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(colours.transpose(2, 1, 0, 3)), isVector=True)
+    SimpleITK.WriteImage(image, str(tmp_path / f"video{suffix}"))
+    assert np.array_equal(read_volume(tmp_path / f"video{suffix}").array, colours)
+
+
+def test_a_fourth_axis_of_length_1_is_dropped(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(image_values()[..., None], RIGID["rotated"]), tmp_path / "image.nii")
+    volume = read_volume(tmp_path / "image.nii")
+    assert np.array_equal(volume.array, image_values())
+    write_labels(tmp_path / "labels.nii", label_values(), volume)
+    assert nibabel.load(tmp_path / "labels.nii").shape == SHAPE
+
+
+def rgb24(*shape: int) -> np.ndarray:
+    return np.zeros(shape, RGB24)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.zeros((4, 5, 6, 2), np.int16), "select one 3-D image"),
+        (np.zeros((4, 5, 6, 1, 3), np.int16), "select one 3-D image"),
+        (np.zeros((4, 5), np.int16), "a 3-D image is needed"),
+        (rgb24(4, 5), "a 3-D image is needed"),
+        (rgb24(4, 5, 6, 2), "3-D image"),
+        (np.zeros((4, 1, 1), np.int16), "more than one row and column"),
+        (np.zeros((4, 5, 6), np.complex64), "grey numbers or RGB24 are needed"),
+        (np.zeros((4, 5, 6), [*RGB24.descr, ("A", "u1")]), "grey numbers or RGB24 are needed"),
+    ],
+    ids=["4-D", "5-D", "2-D", "2-D colour", "4-D colour", "a line", "complex", "colour with alpha"],
+)
+def test_a_nifti_that_holds_no_volume_is_refused_with_its_shape(tmp_path, values, message):
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "image.nii")
+    with pytest.raises(VolumeFileError, match=message):
+        read_volume(tmp_path / "image.nii")
+
+
+@pytest.mark.parametrize("suffix", ITK)
+@pytest.mark.parametrize("kind", ["2-D", "two values a voxel"])
+def test_an_itk_image_that_holds_no_volume_is_refused(tmp_path, suffix, kind):
+    values = np.zeros((4, 5), np.int16) if kind == "2-D" else np.zeros((4, 5, 6, 2), np.int16)
+    image = SimpleITK.GetImageFromArray(values, isVector=kind != "2-D")
+    SimpleITK.WriteImage(image, str(tmp_path / f"image{suffix}"))
+    with pytest.raises(VolumeFileError, match=rf"image{suffix} has"):
+        read_volume(tmp_path / f"image{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [*NIFTI, *ITK, ".nhdr", ".mhd"])
+@pytest.mark.parametrize("content", [b"", b"no image", bytes(1000), b"\xff" * 1000], ids=["empty", "text", "0", "255"])
+def test_a_file_of_another_kind_is_refused_with_its_name(tmp_path, suffix, content):
+    (tmp_path / f"image{suffix}").write_bytes(content)
+    with pytest.raises(VolumeFileError, match=rf"image{suffix} cannot be read"):
+        read_volume(tmp_path / f"image{suffix}")
+
+
+@pytest.mark.parametrize("suffix", NIFTI + ITK)
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_half_a_file_is_refused(tmp_path, suffix, share):
+    path = store_image(tmp_path, suffix, RIGID["straight"])
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(VolumeFileError, match="cannot be read"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize("place", range(20, 420, 40))
+@pytest.mark.parametrize("suffix", NIFTI + ITK)
+def test_a_damaged_file_is_either_read_or_refused_as_such(tmp_path, suffix, place):
+    path = store_image(tmp_path, suffix, RIGID["straight"])
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0xFF
+    path.write_bytes(content)
+    with suppress(VolumeFileError):
+        assert read_volume(path).array.ndim in (3, 4)
+
+
+def test_a_header_that_promises_more_than_memory_holds_is_refused(tmp_path):
+    path = store_image(tmp_path, ".nii", RIGID["straight"])
+    content = bytearray(path.read_bytes())
+    content[42:48] = np.array([32767] * 3, "<i2").tobytes()  # dim[1] to dim[3]
+    path.write_bytes(content)
+    (tmp_path / "image.nii.gz").write_bytes(gzip.compress(content))
+    for name in ("image.nii", "image.nii.gz"):
+        with pytest.raises(VolumeFileError, match="cannot be read"):
+            read_volume(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["image.png", "image.dcm", "image", "nii.gz.txt"])
+def test_a_name_that_promises_no_volume_is_refused_with_those_that_do(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(VolumeFileError, match=r"\.nii, \.nii\.gz, \.nrrd"):
+        read_volume(tmp_path / name)
+
+
+def test_an_absent_file_is_named(tmp_path):
+    with pytest.raises(VolumeFileError, match=r"there is no file nowhere\.nii"):
+        read_volume(tmp_path / "nowhere.nii")
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(3, np.uint8), (255, np.uint8), (256, np.uint16), (70_000, np.uint32)])
+def test_labels_are_stored_in_the_smallest_type_that_holds_them(tmp_path, largest, dtype):
+    volume = read_volume(store_image(tmp_path, ".nrrd", RIGID["straight"]))
+    labels = label_values().astype(np.int64)
+    labels[0, 0, 0] = largest
+    write_labels(tmp_path / "labels.nrrd", labels, volume)
+    assert voxels(tmp_path / "labels.nrrd").dtype == dtype
+    assert np.array_equal(voxels(tmp_path / "labels.nrrd"), labels)
+
+
+def test_labels_are_stored_in_the_type_asked_for_or_refused_where_it_cannot_hold_them(tmp_path):
+    volume = read_volume(store_image(tmp_path, ".nii", RIGID["straight"]))
+    write_labels(tmp_path / "labels.nii", label_values(), volume, dtype=np.uint16)
+    assert voxels(tmp_path / "labels.nii").dtype == np.uint16
+    for value, message in ((300, "labels up to 300 do not fit uint8"), (-1, "labels must be 0 or more, got -1")):
+        with pytest.raises(VolumeFileError, match=message):
+            write_labels(tmp_path / "labels.nii", np.full(SHAPE, value), volume, dtype=np.uint8)
+
+
+def test_uncompressed_nrrd_is_what_ohif_reads(tmp_path):
+    volume = read_volume(store_image(tmp_path, ".nii", RIGID["rotated"]))
+    write_labels(tmp_path / "labels.nrrd", label_values(), volume, compress=False)
+    content = (tmp_path / "labels.nrrd").read_bytes()
+    assert b"encoding: raw" in content
+    assert content.endswith(np.ascontiguousarray(label_values().T).tobytes())
+
+
+def test_labels_on_another_grid_are_refused_with_both_shapes(tmp_path):
+    volume = read_volume(store_image(tmp_path, ".nii", RIGID["straight"]))
+    with pytest.raises(VolumeFileError, match=r"labels have shape \(5, 6, 8\), the image \(5, 6, 7\)"):
+        write_labels(tmp_path / "labels.nii", np.zeros((5, 6, 8), np.uint8), volume)
+    assert not (tmp_path / "labels.nii").exists()
+
+
+@pytest.mark.parametrize("name", ["labels.png", "labels", "labels.nhdr", "labels.mhd"])
+def test_labels_are_written_to_formats_of_one_file_only(tmp_path, name):
+    volume = read_volume(store_image(tmp_path, ".nii", RIGID["straight"]))
+    with pytest.raises(VolumeFileError, match=rf"{name} is no name we write"):
+        write_labels(tmp_path / name, label_values(), volume)
+    assert [path.name for path in tmp_path.iterdir()] == ["image.nii"]
+
+
+@pytest.mark.parametrize("suffix", NIFTI + ITK)
+def test_an_interrupted_write_leaves_the_old_labels_and_nothing_beside_them(tmp_path, suffix, monkeypatch):
+    volume = read_volume(store_image(tmp_path, ".nrrd", RIGID["straight"]))
+    labels = tmp_path / f"labels{suffix}"
+    write_labels(labels, label_values(), volume)
+
+    def disk_full(*arguments, **options):
+        target = next(Path(value) for value in arguments if isinstance(value, str | Path))
+        target.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(volume_file.nibabel, "save", disk_full)
+    monkeypatch.setattr(volume_file.SimpleITK, "WriteImage", disk_full)
+    with pytest.raises(OSError, match="no space"):
+        write_labels(labels, 1 + label_values(), volume)
+    monkeypatch.undo()
+    assert np.array_equal(voxels(labels), label_values())
+    assert {path.name for path in tmp_path.iterdir()} == {"image.nrrd", labels.name}
+
+
+@pytest.mark.parametrize("suffix", NIFTI + ITK)
+def test_labels_replace_older_ones_and_leave_nothing_beside_them(tmp_path, suffix):
+    volume = read_volume(store_image(tmp_path, ".mha", RIGID["straight"]))
+    for added in (0, 1):
+        write_labels(tmp_path / f"labels{suffix}", label_values() + added, volume)
+    assert np.array_equal(voxels(tmp_path / f"labels{suffix}"), label_values() + 1)
+    assert {path.name for path in tmp_path.iterdir()} == {"image.mha", f"labels{suffix}"}
