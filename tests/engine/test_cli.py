@@ -89,6 +89,13 @@ def test_annotated_slices_come_back_exactly_and_no_other_label_appears(case, cap
     assert json.loads(capsys.readouterr().out)["voxels"] == {"5": int((voxels(case) == 5).sum())}
 
 
+def test_a_slice_annotated_for_one_label_comes_back_without_the_other(case):
+    seeds = seed_volume(1, label=5) + seed_volume(4, label=250)
+    save(case.folder / "seeds.nii.gz", seeds)
+    assert case() == 0
+    np.testing.assert_array_equal(voxels(case)[..., [1, 4]], seeds[..., [1, 4]])
+
+
 def test_slices_named_as_annotated_stay_empty(case):
     assert case() == 0
     assert voxels(case)[..., [0, 5]].any(axis=(0, 1)).all()  # or the next lines would show nothing

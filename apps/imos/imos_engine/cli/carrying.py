@@ -39,7 +39,10 @@ def seeds_from(labels: Labels, *, complete: Collection[int] = ()) -> list[Seed]:
 def carry(
     propagator: Propagator, images: NDArray[Any], seeds: Sequence[Seed], *, show_progress: bool = False
 ) -> Labels:
-    """Labels on every frame, (T, H, W), from seeds; images are (T, H, W) or (T, H, W, 3)."""
+    """Labels on every frame, (T, H, W), from seeds; images are (T, H, W) or (T, H, W, 3).
+
+    Annotated frames come back exactly as they are, also where another label was predicted onto one of them.
+    """
     annotated = np.zeros(images.shape[:3], dtype=bool)
     for seed in seeds:
         annotated[seed.index] = seed.labels != 0
@@ -49,6 +52,8 @@ def carry(
     results = propagator.propagate(frames, seeds)
     for result in tqdm(results, total=len(frames), unit="slice", file=sys.stderr, disable=not show_progress):
         labels[result.index] = result.labels
+    for seed in seeds:
+        labels[seed.index] = seed.labels
     return labels
 
 

@@ -20,9 +20,9 @@ from imos_engine.volume_file import ITK_SUFFIXES, NIFTI_SUFFIXES, read_volume, w
 DESCRIPTION = """\
 Carry the annotated slices of a volume or video through all its slices.
 
-Every slice with a non-zero seed is annotated; its labels come back exactly as they are. A label that is missing on an
-annotated slice is unknown there and will be predicted, unless --slices names that slice: then the annotation is
-complete, and what it lacks (everything, on an empty slice) is absent. Colour video is a NIfTI of type RGB24.
+Every slice with a non-zero seed is annotated and comes back exactly as it is. A label that an annotated slice lacks is
+carried past it, unless --slices names that slice: then what it lacks (everything, on an empty slice) counts as absent
+there. So each label may be painted on a slice of its own. Colour video is a NIfTI of type RGB24.
 
 Prints one line of JSON with the seconds spent; progress goes to the standard error stream.
 """
