@@ -355,6 +355,16 @@ def test_requests_at_the_same_time_are_answered_like_one_after_another(server):
 # --- Others at the same time ----------------------------------------------------------------------------------------
 
 
+def test_the_app_can_be_reloaded_while_the_server_runs(server, label_file):
+    httpx.post(f"{server.url}/reload").raise_for_status()
+    seed = on_slices(BALL, [5])
+    for _ in range(2):  # the first request loads the app anew, the second meets it
+        labels, _ = server.infer("plain", {"propagate": False}, label=label_file(seed))
+        np.testing.assert_array_equal(labels, seed)
+        assert server.post("plain", {}).status_code == 422
+    assert server.leftovers() == []
+
+
 def test_the_server_answers_others_during_a_long_inference_which_ends_when_its_client_leaves(server):
     waits, reply = [], None
     with ThreadPoolExecutor() as pool:

@@ -43,6 +43,11 @@ def seed_axis(marks: Sequence[Marks], box: Box | None, *, shape: tuple[int, ...]
     return choose_slice_axis(marked_voxels(marks, box, shape=shape), spacing_mm)
 
 
+def marks_along(marks: Sequence[Marks], box: Box | None, *, axis: int) -> list[SliceMarks]:
+    """Marks as seen along an axis; a box prompts the only object there is, and merely limits several."""
+    return [SliceMarks(entry, axis=axis, box=box if len(marks) == 1 else None) for entry in marks]
+
+
 def marked_voxels(marks: Sequence[Marks], box: Box | None, *, shape: tuple[int, ...]) -> Mask:
     """Every voxel (I, J, K) that a person said is an object; without any, the voxels of the box."""
     voxels = np.zeros(shape[:3], dtype=bool)
@@ -56,24 +61,20 @@ def marked_voxels(marks: Sequence[Marks], box: Box | None, *, shape: tuple[int, 
     return voxels
 
 
-def plan_seeds(
-    marks: Sequence[Marks], box: Box | None, *, axis: int, images: SliceImages, size: tuple[int, int]
-) -> SeedPlan:
+def plan_seeds(marks: Sequence[SliceMarks], *, axis: int, images: SliceImages, size: tuple[int, int]) -> SeedPlan:
     """Make the seed of every slice that says where an object is. Shapes: `size` (H, W) of a slice across `axis`."""
     plan = SeedPlan(axis=axis)
-    slices = [SliceMarks(entry, axis=axis, box=box, alone=len(marks) == 1) for entry in marks]
-    for index in sorted({index for one in slices for index in one.positive | one.absent}):
-        spoken = [one for one in slices if index in one.positive | one.absent]
+    for index in sorted({index for one in marks for index in one.positive | one.absent}):
+        spoken = [one for one in marks if index in one.positive | one.absent]
         _add_seed(plan, index, spoken, images=images, size=size)
     return plan
 
 
-def corrections(marks: Sequence[Marks], plan: SeedPlan, box: Box | None) -> dict[int, list[SliceMarks]]:
+def corrections(marks: Sequence[SliceMarks], plan: SeedPlan) -> dict[int, list[SliceMarks]]:
     """Slices that only say where an object is not: they correct what is carried to them."""
-    slices = [SliceMarks(entry, axis=plan.axis, box=box, alone=len(marks) == 1) for entry in marks]
     seeded = {seed.index for seed in plan.seeds}
     found: dict[int, list[SliceMarks]] = {}
-    for one in slices:
+    for one in marks:
         for index in one.negative - seeded:
             found.setdefault(index, []).append(one)
     return found
@@ -87,7 +88,7 @@ def correct(plan: SeedPlan, index: int, carried: Labels, marks: Sequence[SliceMa
 class SliceMarks:
     """One object's marks, seen along an axis."""
 
-    def __init__(self, marks: Marks, *, axis: int, box: Box | None, alone: bool) -> None:
+    def __init__(self, marks: Marks, *, axis: int, box: Box | None) -> None:
         self.marks = marks
         self.axis = axis
         self._painted, self._strokes, self._erasing = (
@@ -95,7 +96,7 @@ class SliceMarks:
         )
         self._foreground = _by_slice(marks.clicks.foreground, axis)
         self._background = _by_slice(marks.clicks.background, axis)
-        self._box = box if alone else None  # with several objects a box only limits the volume
+        self._box = box
         self.positive = self._painted | self._strokes | set(self._foreground)
         if not self.positive and self._box:
             self.positive = frozenset({(self._box.low[axis] + self._box.high[axis]) // 2})

@@ -20,7 +20,16 @@ from lib.infers.carrier import refuse_if_gone
 from lib.infers.marks import Labels, Marks, Mask, clip_box, collect_marks
 from lib.infers.recent_replies import RecentReplies
 from lib.infers.request import Box, InferRequest
-from lib.infers.seeds import SeedPlan, correct, corrections, marked_voxels, plan_seeds, seed_axis
+from lib.infers.seeds import (
+    SeedPlan,
+    SliceMarks,
+    correct,
+    corrections,
+    marked_voxels,
+    marks_along,
+    plan_seeds,
+    seed_axis,
+)
 from lib.transforms.volumes import image_stamp, image_warnings
 
 
@@ -68,10 +77,12 @@ def segment(
     frames = frames_along(image.array, axis)
     intensity = _intensity(request, frames, frames_along(marked_voxels(marks, box, shape=shape), axis))
     carry = _Carry(request, frames, intensity, axis, box, propagator=propagator, client_gone=client_gone)
-    plan = plan_seeds(marks, box, axis=axis, images=carry.image, size=carry.size)
+    slice_marks = marks_along(marks, box, axis=axis)
+    plan = plan_seeds(slice_marks, axis=axis, images=carry.image, size=carry.size)
     prompted = perf_counter()
     carry.run(plan, marks)
-    _correct(carry, plan, marks, box)
+    if _correct(carry, plan, slice_marks):
+        carry.run(plan, marks)
     labels = np.ascontiguousarray(volume_from_frames(carry.labels, axis))
     for entry in marks if request.current is not None else ():
         own = frozenset(seed.index for seed in plan.seeds if entry.object_id in seed.objects)
@@ -110,14 +121,14 @@ def _reply_key(request: InferRequest, marks: Marks) -> Hashable:
     return image_stamp(request.image), request.client, marks.name
 
 
-def _correct(carry: _Carry, plan: SeedPlan, marks: Sequence[Marks], box: Box | None) -> None:
-    """Where slices only say what is not the object, refine the masks carried there and carry again."""
-    wrong = {index: found for index, found in corrections(marks, plan, box).items() if carry.covers(index)}
-    if not wrong or not carry.propagates:
-        return
-    for index, slice_marks in wrong.items():
-        correct(plan, index, carry.labels[index], slice_marks, images=carry.image)
-    carry.run(plan, marks)
+def _correct(carry: _Carry, plan: SeedPlan, marks: Sequence[SliceMarks]) -> bool:
+    """Where slices only say what is not the object, make seeds of the masks carried there; whether there were any."""
+    wrong = {index: found for index, found in corrections(marks, plan).items() if carry.covers(index)}
+    if not carry.propagates:
+        return False
+    for index, found in wrong.items():
+        correct(plan, index, carry.labels[index], found, images=carry.image)
+    return bool(wrong)
 
 
 class _Carry:
