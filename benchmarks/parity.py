@@ -13,7 +13,7 @@ import argparse
 import runpy
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -84,11 +84,11 @@ class _TensorFrames:
 
 def build_network(path: Path) -> ImosNetwork:
     """The network that a file was recorded with: with adapters if its name says iMOS."""
-    network = ImosNetwork(PRESETS["xmem"])
-    if "imos" in path.name:
-        network.attach_adapters(AdapterConfig())
+    adapter = AdapterConfig() if "imos" in path.name else None
+    with torch.device("meta"):  # names and shapes only: every weight comes from the recipe
+        network = ImosNetwork(replace(PRESETS["xmem"], adapter=adapter))
     fill = runpy.run_path(str(path.with_name("weights_recipe.py")))["fill"]
-    network.load_state_dict(fill(network.state_dict()))
+    network.load_state_dict(fill(network.state_dict()), assign=True)
     return network.eval()
 
 
@@ -96,8 +96,8 @@ def compare(path: Path) -> Iterator[Comparison]:
     """Every entry of one parity file beside what the engine computes."""
     recorded = {name: torch.from_numpy(values) for name, values in np.load(path).items()}
     network = build_network(path)
-    for found in (_unit_entries(network, recorded), _sequence_entries(network, recorded)):
-        for entry, ours in found:
+    for entries in (_unit_entries, _sequence_entries):
+        for entry, ours in entries(network, recorded):
             yield Comparison(entry, ours, recorded[entry])
 
 
