@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from imos_engine.cli.carrying import carry, seeds_from
 from imos_engine.cli.inputs import add_network_options, load_propagator, read_labels
 from imos_engine.sequence import choose_slice_axis, frames_along, volume_from_frames
-from imos_engine.volume_file import ITK_SUFFIXES, NIFTI_SUFFIXES, read_volume, write_labels
+from imos_engine.volume_file import WRITTEN_SUFFIXES, read_volume, write_labels
 
 DESCRIPTION = """\
 Carry the annotated slices of a volume or video through all its slices.
@@ -106,8 +106,8 @@ def warn_about(image: NDArray[Any]) -> None:
 def _check_output(options: argparse.Namespace) -> None:
     """Refuse, before any work, an output that could not be written or would replace an input."""
     out = options.out
-    if not out.name.endswith(NIFTI_SUFFIXES + ITK_SUFFIXES):
-        raise ValueError(f"{out.name} is no name we write; end it in {', '.join(NIFTI_SUFFIXES + ITK_SUFFIXES)}")
+    if not out.name.endswith(WRITTEN_SUFFIXES):
+        raise ValueError(f"{out.name} is no name we write; end it in {', '.join(WRITTEN_SUFFIXES)}")
     if not out.absolute().parent.is_dir():
         raise ValueError(f"there is no folder {out.absolute().parent}; create it, or choose another --out")
     for name in ("image", "seeds"):
