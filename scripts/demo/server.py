@@ -29,11 +29,9 @@ def running_server(
         RuntimeError: the server ended or did not answer in time; the message holds the end of its log.
     """
     port = _free_port()
-    pairs = [text for key, value in (conf or {}).items() for text in ("--conf", key, str(value))]
-    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--studies", str(studies.resolve()), "--host", "127.0.0.1", "--port", str(port), *pairs],
+            command(studies.resolve(), port=port, conf=conf or {}),
             env={**os.environ, **(environment or {})},
             cwd=log.parent,
             stdout=output,
@@ -46,6 +44,13 @@ def running_server(
         yield url
     finally:
         _stop(process)
+
+
+def command(studies: Path, *, port: int, conf: Mapping[str, object]) -> list[str]:
+    """The command line that serves a study folder to this machine alone."""
+    pairs = [text for key, value in conf.items() for text in ("--conf", key, str(value))]
+    start = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP), "--studies", str(studies)]
+    return [*start, "--host", "127.0.0.1", "--port", str(port), *pairs]
 
 
 def _free_port() -> int:
