@@ -138,6 +138,20 @@ def test_the_most_recent_frames_stay_whole():
     torch.testing.assert_close(store.read(last.key, torch.ones(CK, P)), last.values)
 
 
+def test_use_is_the_affinity_received_per_read_survived():
+    store = MemoryStore(UNBOUNDED)
+    for index in range(2):
+        Frame(index).write_to(store)
+        for query in range(3):
+            read(store, seed=1000 + query)
+    store._keep_counts()
+    first, second = store._recent
+    torch.testing.assert_close(first.lifetime, torch.full((P,), 6.0))
+    torch.testing.assert_close(second.lifetime, torch.full((P,), 3.0))
+    # Each of a query's P pixels hands out weights that sum to 1.
+    torch.testing.assert_close(first.usage.sum() + second.usage.sum(), torch.tensor(6.0 * P))
+
+
 def test_the_least_used_long_term_elements_go_first():
     store = MemoryStore(TIGHT)
     for index in range(8):
