@@ -14,7 +14,7 @@ with warnings.catch_warnings():
 from imos_engine.config import Block, NetworkConfig
 from imos_engine.network import ImosNetwork
 from imos_engine.network.checkpoint import save_network
-from tests.app.images import write_studies
+from tests.app.images import AFFINES, save_nifti, write_studies
 
 NARROW = NetworkConfig(
     key_block=Block.BASIC,
@@ -60,3 +60,14 @@ def server(tmp_path_factory, weights):
         log=folder / "server.log",
     )
     stop(process)
+
+
+@pytest.fixture
+def label_file(tmp_path):
+    """Write a label map on a grid; returns its path."""
+
+    def write(labels, affine=AFFINES["plain"]):
+        save_nifti(tmp_path / "label.nii.gz", labels, affine)
+        return tmp_path / "label.nii.gz"
+
+    return write

@@ -25,6 +25,11 @@ def picture(shape=SHAPE, *, seed=0, inside=160, outside=60):
     return (np.where(ball(shape), inside, outside) + noise).astype(np.int16)
 
 
+BALL = ball()
+SEED_SLICE = CENTRE[2]
+CLICKS = {"foreground": [list(CENTRE), [25, 19, SEED_SLICE]], "background": [[2, 2, SEED_SLICE], [37, 45, SEED_SLICE]]}
+
+
 def rotated_affine(degrees, axis, spacing=(0.8, 1.1, 2.5), origin=(-30.0, 12.0, 40.0)):
     """Voxel to patient (RAS, mm), turned about one patient axis."""
     first, second = (other for other in range(3) if other != axis)
@@ -93,3 +98,10 @@ def save_empty(path):
 
     with gzip.open(path, "wb") as file:
         file.write(header.binaryblock + b"\0\0\0\0")
+
+
+def on_slices(mask, slices, value=1):
+    """A label map (I, J, K) that holds `mask` on some slices only."""
+    labels = np.zeros(mask.shape, np.uint8)
+    labels[..., slices] = mask[..., slices] * value
+    return labels
