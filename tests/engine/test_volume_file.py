@@ -336,6 +336,16 @@ def test_an_interrupted_write_leaves_the_old_labels_and_nothing_beside_them(tmp_
 
 
 @pytest.mark.parametrize("suffix", NIFTI + ITK)
+def test_who_has_the_older_labels_open_keeps_reading_them_whole(tmp_path, suffix):
+    volume = read_volume(store_image(tmp_path, ".mha", RIGID["straight"]))
+    labels, opened = tmp_path / f"labels{suffix}", tmp_path / f"opened{suffix}"
+    write_labels(labels, label_values(), volume)
+    opened.hardlink_to(labels)
+    write_labels(labels, label_values() + 1, volume)
+    assert np.array_equal(voxels(opened), label_values())
+
+
+@pytest.mark.parametrize("suffix", NIFTI + ITK)
 def test_labels_replace_older_ones_and_leave_nothing_beside_them(tmp_path, suffix):
     volume = read_volume(store_image(tmp_path, ".mha", RIGID["straight"]))
     for added in (0, 1):

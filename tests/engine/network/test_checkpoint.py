@@ -193,3 +193,11 @@ def test_saving_replaces_the_old_file_and_leaves_nothing_beside_it(tmp_path):
         save_network(path, narrow_network(seed=seed))
     assert same_weights(load_network(path), narrow_network(seed=2))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_who_has_the_old_file_open_keeps_reading_it_whole(tmp_path):
+    path, opened = tmp_path / "weights.safetensors", tmp_path / "opened.safetensors"
+    save_network(path, narrow_network(seed=1))
+    opened.hardlink_to(path)
+    save_network(path, narrow_network(seed=2))
+    assert same_weights(load_network(opened), narrow_network(seed=1))

@@ -26,6 +26,19 @@ def test_the_key_encoders_features_halve_their_size_and_double_their_channels():
     assert tuple(feature.shape[1] for feature in (f4, f8, f16)) == NARROW.feature_channels
 
 
+def test_the_value_encoder_sees_the_image_the_mask_and_the_other_masks():
+    network = narrow_network()
+    frames, masks, seen = random_frames(2), random_masks(2, 3), []
+    network.value_encoder.conv1.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        network.value_encoder(frames, network.encode_frames(frames).f16, masks)
+    for batch in range(2):
+        for channel in range(3):
+            others = sum(masks[batch, other] for other in range(3) if other != channel)
+            expected = torch.stack((*frames[batch], masks[batch, channel], others))
+            torch.testing.assert_close(seen[0][batch * 3 + channel], expected)
+
+
 def test_values_tell_an_object_from_the_others_around_it():
     network = narrow_network()
     frames, masks = random_frames(1), random_masks(1, 2)

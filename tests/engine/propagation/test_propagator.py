@@ -96,7 +96,8 @@ def test_every_frame_of_the_range_is_yielded_once_whatever_is_asked(case):
 
 @pytest.mark.parametrize("settings", [{}, {"size": 40}, {"size": 40, "precision": Precision.BFLOAT16}])
 def test_annotated_frames_come_back_exactly_as_given(settings):
-    seeds = [seed_on(1, 3, 9), seed_on(4, 9, 3, offset=5), seed_on(6, 3, objects={3, 9})]
+    crumbs = np.random.default_rng(0).choice([0, 3, 9], (48, 64))  # resizing would lose them
+    seeds = [seed_on(1, 3, 9), Seed(index=4, labels=crumbs, objects=frozenset({3, 9})), seed_on(6, 3, objects={3, 9})]
     results = propagate(moving_frames(8), seeds, propagator=propagator_of(**settings))
     for seed in seeds:
         assert np.array_equal(results[seed.index].labels, seed.labels)
@@ -146,6 +147,17 @@ def test_one_direction_leaves_the_frames_on_the_other_side_empty():
     for index in range(7):
         expected = forward if index >= 3 else backward
         assert np.array_equal(both[index].labels, expected[index].labels)
+
+
+def test_a_frame_that_only_the_forward_pass_reached_gets_its_answer(monkeypatch):
+    propagator, frames, seeds = propagator_of(), moving_frames(8), [seed_on(0, 1), seed_on(7, 1, offset=6)]
+    passes = {direction: list(propagator.sweep(frames, seeds, direction)) for direction in Direction}
+    early_end = {Direction.FORWARD: passes[Direction.FORWARD], Direction.BACKWARD: passes[Direction.BACKWARD][:3]}
+    monkeypatch.setattr(propagator, "_start", lambda run, direction: iter(early_end[direction]))
+    results = propagate(frames, seeds, propagator=propagator)
+    assert sorted(results) == list(range(8))
+    for step in passes[Direction.FORWARD][1:5]:
+        assert ((step.probabilities[1] > 0.5).numpy() == results[step.index].labels).mean() > 0.99
 
 
 def test_between_two_seeds_both_passes_are_blended_by_distance():

@@ -39,6 +39,13 @@ def test_an_object_that_the_user_did_not_speak_about_keeps_its_prediction_beside
     assert imposed[2, :2].max() < 1e-5
 
 
+def test_where_a_given_mask_is_soft_it_still_wins_over_what_was_predicted():
+    soft = SeedMasks(masks=torch.stack((torch.full((4, 4), 0.6), torch.zeros(4, 4))), given=torch.tensor([True, False]))
+    imposed = impose(soft, torch.full((2, 4, 4), 0.9))
+    assert (imposed.argmax(0) == 1).all()
+    assert imposed[2].max() < 1e-5
+
+
 @pytest.mark.parametrize("direction", Direction)
 def test_a_sweep_visits_frames_in_its_direction_from_the_first_seed_it_meets(direction):
     found = [step.index for step in steps(7, [seed_on(2, 1), seed_on(4, 1)], direction)]
@@ -87,6 +94,12 @@ def test_memory_stays_bounded_over_long_sequences():
     sizes = [step.memory_sizes for step in steps(80, [seed_on(0, 1)])]
     assert max(working for working, _ in sizes) <= (MEMORY.max_working_frames - 1) * 12
     assert max(long_term for _, long_term in sizes) == MEMORY.max_long_term
+
+
+def test_what_was_predicted_beside_a_given_object_does_not_stay_for_good():
+    seeds = [seed_on(0, 1, 2), *(seed_on(index, 1, objects={1}) for index in range(2, 40, 2))]
+    working = max(step.memory_sizes[0] for step in steps(40, seeds))
+    assert working <= (len(seeds) + MEMORY.max_working_frames - 1) * 12
 
 
 def test_a_sweep_in_which_every_seed_is_known_beforehand_equals_one_that_meets_its_only_seed():
