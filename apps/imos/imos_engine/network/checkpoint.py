@@ -47,6 +47,7 @@ def save_network(
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         save_file(tensors, beside, metadata=header)
+        beside.chmod(0o644)  # safetensors keeps files to their owner; a server may run as somebody else
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
