@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from imos_engine.config import MemoryConfig, Precision, PropagationConfig
-from imos_engine.propagation import Propagator
+from imos_engine.memory import MemoryStore
+from imos_engine.propagation import Propagator, sweep
 from imos_engine.propagation.sweep import SeedMasks, impose
 from imos_engine.sequence import Direction
 from tests.engine.narrow import narrow_network
@@ -62,6 +63,25 @@ def test_objects_exist_only_from_the_frame_on_which_they_were_first_given():
     for step in steps(8, [seed_on(0, 1), seed_on(4, 2, objects={2})]):
         assert step.entered.tolist() == [True, step.index >= 4]
         assert (step.probabilities[2].max() > 0.01) == (step.index >= 4)
+
+
+@pytest.mark.parametrize("preload_seeds", [True, False])
+def test_before_an_object_was_given_its_absence_is_not_remembered(monkeypatch, preload_seeds):
+    told = []
+
+    class WatchedStore(MemoryStore):
+        def write(self, *arguments, known, permanent=False):
+            told.append(known.tolist())
+            super().write(*arguments, known=known, permanent=permanent)
+
+    monkeypatch.setattr(sweep, "MemoryStore", WatchedStore)
+    steps(8, [seed_on(0, 1), seed_on(4, 2, objects={2})], preload_seeds=preload_seeds)
+    first, second = [True, False], [False, True]
+    beforehand = [first, second]
+    expected = (
+        [*beforehand, first, first, [True, True]] if preload_seeds else [first, first, [True, True], [True, True]]
+    )
+    assert told == expected  # on frames 0, 2, 4 and 6; what was given beforehand is not written twice
 
 
 @pytest.mark.parametrize("end_after", [1, 3])
