@@ -12,8 +12,9 @@ Mask = NDArray[np.bool_]
 Pixels = NDArray[np.float32]
 
 SMOOTHING = 1.0  # pixels; below it lies noise
-SAMPLE_RADIUS = 2  # pixels around a mark that count as the same tissue: a click alone says nothing of its texture
-TISSUE_RANGE = (10.0, 90.0)  # percentiles of the samples between which a value is fully typical
+CLICK_RADIUS, STROKE_RADIUS = 3, 1  # pixels around a mark that count as its tissue: a click alone shows no texture
+STROKE_PIXELS = 12  # marks with fewer pixels are clicks
+TISSUE_RANGE = (25.0, 75.0)  # percentiles of the samples between which a value is fully typical
 CONTRAST_SHARE = 0.02  # of the contrast around the marks: the least spread that a tissue has
 FARTHEST = 4.0  # spreads beyond the typical range at which a value cannot look less alike
 
@@ -24,7 +25,6 @@ class Appearance:
 
     difference: Pixels  # (H, W), 0 (typical) to FARTHEST (foreign)
     gradient: Pixels  # (H, W), change per pixel, of values clipped to what the tissue can tell apart
-    values: Pixels  # (H, W, C), the clipped values
 
 
 def model_appearance(image: Pixels, marks: Mask) -> Appearance:
@@ -34,7 +34,8 @@ def model_appearance(image: Pixels, marks: Mask) -> Appearance:
     tissue, so that faint differences count in a uniform organ and large ones do not in a mottled one.
     """
     smooth = ndimage.gaussian_filter(image, (SMOOTHING, SMOOTHING, 0))
-    samples = smooth[ndimage.binary_dilation(marks, iterations=SAMPLE_RADIUS)]
+    radius = CLICK_RADIUS if np.count_nonzero(marks) < STROKE_PIXELS else STROKE_RADIUS
+    samples = smooth[ndimage.binary_dilation(marks, iterations=radius)]
     middle = np.median(samples, axis=0)
     deviation = 1.4826 * np.median(np.abs(samples - middle), axis=0)
     spread = np.maximum(deviation, CONTRAST_SHARE * _contrast_around(smooth, marks)) + np.float32(1e-6)
@@ -44,7 +45,6 @@ def model_appearance(image: Pixels, marks: Mask) -> Appearance:
     return Appearance(
         difference=np.minimum(np.sqrt((outside**2).sum(axis=2)), FARTHEST).astype(np.float32),
         gradient=_gradient(values),
-        values=values.astype(np.float32),
     )
 
 

@@ -8,31 +8,35 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import cg
 
 Mask = NDArray[np.bool_]
+Pixels = NDArray[np.float32]
 
 BAND_SHARE = 0.12  # of the square root of the area: how far the outline may move to either side
-CONTRAST = 0.15  # how fast a step of one spread between neighbours stops the walk
+SMOOTHING = 0.7  # pixels
+STOPPING = 20.0  # how fast a step of the contrast across the band between neighbours stops the walk
 LEAST_WEIGHT = 1e-3  # of a link across the strongest edge: keeps the system solvable
 
 
-def settle_outline(region: Mask, values: NDArray[np.float32], *, inside: Mask, outside: Mask) -> Mask:
+def settle_outline(region: Mask, image: Pixels, *, inside: Mask, outside: Mask) -> Mask:
     """Move the outline of `region` to the edges near it.
 
     Every pixel of a band around the outline joins the side that a random walk, slowed by edges, reaches first.
-    Shapes: all (H, W), values (H, W, C) in spreads of the tissue; `inside` and `outside` are certain and disjoint.
+    Shapes: all (H, W), image (H, W, C); `inside` and `outside` are certain and disjoint.
     """
     width = max(1.5, BAND_SHARE * np.sqrt(np.count_nonzero(region)))
-    core = (ndimage.distance_transform_edt(region) > width) | inside
+    core = ((ndimage.distance_transform_edt(region) > width) | inside) & ~outside
     far = (ndimage.distance_transform_edt(~region) > width) | outside
     unknown = ~(core | far)
     if not unknown.any() or not core.any() or not far.any():
         unsettled: Mask = (region | inside) & ~outside
         return unsettled
-    settled: Mask = core & ~outside
-    settled[unknown] = _walk(values, unknown, core & ~outside) > 0.5
+    values = ndimage.gaussian_filter(image, (SMOOTHING, SMOOTHING, 0))
+    contrast = values[unknown].std(axis=0) + np.float32(1e-6)
+    settled: Mask = core
+    settled[unknown] = _walk(values / contrast, unknown, core) > 0.5
     return settled
 
 
-def _walk(values: NDArray[np.float32], unknown: Mask, core: Mask) -> NDArray[np.float64]:
+def _walk(values: Pixels, unknown: Mask, core: Mask) -> NDArray[np.float64]:
     """Chance of each unknown pixel, in array order, to reach the core before the surroundings."""
     number = np.full(unknown.shape, -1)
     number[unknown] = np.arange(np.count_nonzero(unknown))
@@ -41,7 +45,7 @@ def _walk(values: NDArray[np.float32], unknown: Mask, core: Mask) -> NDArray[np.
     rows, columns, links = [], [], []
     for axis in (0, 1):
         one, other = _neighbours(axis)
-        weight = LEAST_WEIGHT + np.exp(-CONTRAST * ((values[one] - values[other]) ** 2).sum(axis=2))
+        weight = LEAST_WEIGHT + np.exp(-STOPPING * ((values[one] - values[other]) ** 2).sum(axis=2))
         for here, there in ((one, other), (other, one)):
             known = unknown[here]
             np.add.at(degree, number[here][known], weight[known])

@@ -12,12 +12,15 @@ from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
 from .appearance import FARTHEST, Appearance
+from .slice_prompts import Marks
 
 Mask = NDArray[np.bool_]
 Distances = NDArray[np.float64]
 
-STEP_COST = 0.1  # of a pixel of typical tissue; a foreign pixel costs 1 more
-CANDIDATES = 40  # regions compared
+# Cost of a pixel of typical tissue; a foreign one costs 1 more. Little: regions fill an organ to its far end before
+# they leave it. More: they do not run far along a thin bridge of similar tissue.
+STEP_COSTS = (0.02, 0.1)
+CANDIDATES = 30  # regions compared per step cost
 EDGE = 1.0  # gradient, in spreads per pixel, of an edge that is half convincing
 
 
@@ -34,9 +37,36 @@ class SizePrior:
         return self.weight * max(0.0, abs(math.log(area / self.area)) - math.log(self.tolerance))
 
 
-def travel_costs(appearance: Appearance) -> Distances:
-    """Cost of passing each pixel, STEP_COST to STEP_COST + 1, (H, W)."""
-    return STEP_COST + (appearance.difference.astype(np.float64) / FARTHEST) ** 2
+def distances_between(appearance: Appearance, marks: Marks, *, step_cost: float) -> tuple[Distances, Distances]:
+    """Distance of every pixel from the foreground and from the background marks, (H, W) each.
+
+    The object is near its marks through similar tissue. Background marks on other tissue reach what is unlike the
+    object; those on similar tissue (a neighbour that touches) reach as far as the object's own.
+    """
+    costs = travel_costs(appearance, step_cost=step_cost)
+    similar = marks.background & (appearance.difference < FARTHEST / 2)
+    beside = distances_from(similar, costs)
+    unlike = distances_from(marks.background & ~similar, 2 * step_cost + 1 - costs)
+    return distances_from(marks.inside, costs), np.minimum(beside, unlike)
+
+
+def paths_between(marks: Mask, costs: Distances) -> Mask:
+    """The marks and the cheapest paths that join them: more of the object's tissue than single clicks show."""
+    pieces, count = ndimage.label(marks, np.ones((3, 3)))
+    joined: Mask = pieces == 1
+    for piece in range(2, count + 1):
+        ways = MCP_Geometric(costs)
+        distances = ways.find_costs(np.argwhere(joined))[0]
+        points = np.argwhere(pieces == piece)
+        nearest = points[distances[tuple(points.T)].argmin()]
+        joined[tuple(np.transpose(ways.traceback(nearest)))] = True
+        joined |= pieces == piece
+    return joined
+
+
+def travel_costs(appearance: Appearance, *, step_cost: float) -> Distances:
+    """Cost of passing each pixel, step_cost to step_cost + 1, (H, W)."""
+    return step_cost + (appearance.difference.astype(np.float64) / FARTHEST) ** 2
 
 
 def distances_from(marks: Mask, costs: Distances) -> Distances:
@@ -47,19 +77,22 @@ def distances_from(marks: Mask, costs: Distances) -> Distances:
     return distances
 
 
-def best_region(appearance: Appearance, distances: Distances, allowed: Mask, size: SizePrior) -> Mask:
-    """Of the regions within growing distances, the one with the clearest edge and a likely size.
+def best_region(appearance: Appearance, marks: Marks, size: SizePrior) -> Mask:
+    """Of many regions around the marks, the one with the clearest edge and a likely size.
 
-    Shapes: all (H, W). Returns a mask inside `allowed` that contains every pixel at distance 0.
+    Shapes: (H, W) each. Returns a mask where the marks allow it, that contains every foreground mark.
     """
     edge = appearance.gradient / (appearance.gradient + EDGE)
-    best, best_score = distances <= 0, -math.inf
-    for region in _growing_regions(distances, allowed):
-        # The image border and the limit of what is allowed are no evidence, for or against.
-        rim = ndimage.binary_dilation(region) & ~region & allowed
-        score = float(edge[rim].mean() if rim.any() else 0.0) - size.penalty(np.count_nonzero(region))
-        if score > best_score:
-            best, best_score = region, score
+    best, best_score = marks.inside, -math.inf
+    for step_cost in STEP_COSTS:
+        from_object, from_background = distances_between(appearance, marks, step_cost=step_cost)
+        allowed = marks.allowed & (from_object < from_background)
+        for region in _growing_regions(from_object, allowed):
+            # The image border and the limit of what is allowed are no evidence, for or against.
+            rim = ndimage.binary_dilation(region) & ~region & allowed
+            score = float(edge[rim].mean() if rim.any() else 0.0) - size.penalty(np.count_nonzero(region))
+            if score > best_score:
+                best, best_score = region, score
     return best
 
 

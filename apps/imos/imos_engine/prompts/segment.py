@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .appearance import Appearance, model_appearance
+from .appearance import model_appearance
 from .outline import settle_outline
 from .reduction import Reduction
-from .regions import SizePrior, best_region, distances_from, travel_costs
+from .regions import STEP_COSTS, SizePrior, best_region, distances_from, paths_between, travel_costs
 from .slice_prompts import Marks, SlicePrompts, draw_marks
 
 Mask = NDArray[np.bool_]
@@ -50,34 +51,34 @@ def _from_marks(pixels: Pixels, marks: Marks) -> Mask:
     view = Reduction.to_fit(_box_of(marks.allowed, margin=0.25), _plane(pixels), pixels=COARSE_PIXELS)
     region = view.restore_mask(_find(view.reduce_image(pixels), view.reduce_marks(marks)))
     view = Reduction.to_fit(_box_of(region | marks.inside, margin=0.3), _plane(pixels), pixels=FINE_PIXELS)
-    settled = _settle(view.reduce_image(pixels), view.reduce_mask(region), view.reduce_marks(marks))
+    known = view.reduce_marks(marks)
+    settled = settle_outline(
+        view.reduce_mask(region),
+        view.reduce_image(pixels),
+        inside=known.inside,
+        outside=known.background | ~known.allowed,
+    )
     mask = (view.restore_mask(settled) | marks.inside) & marks.allowed & ~marks.background
     return _pieces_with(marks.inside, mask) if marks.inside.any() else mask
 
 
 def _find(pixels: Pixels, marks: Marks) -> Mask:
-    seeds = marks.inside if marks.inside.any() else _middle_of(marks.allowed)
-    appearance = model_appearance(pixels, seeds)
-    costs = travel_costs(appearance)
-    distances = distances_from(seeds, costs)
-    allowed = marks.allowed & (distances < distances_from(marks.background, costs))
-    return best_region(appearance, distances, allowed, _size_prior(seeds, marks.allowed))
+    if not marks.inside.any():
+        marks = replace(marks, foreground=_middle_of(marks.allowed))
+    rough = model_appearance(pixels, marks.inside)
+    joined = paths_between(marks.inside, travel_costs(rough, step_cost=STEP_COSTS[-1]))
+    return best_region(model_appearance(pixels, joined), marks, _size_prior(marks))
 
 
-def _settle(pixels: Pixels, region: Mask, marks: Marks) -> Mask:
-    appearance: Appearance = model_appearance(pixels, marks.inside if marks.inside.any() else region)
-    return settle_outline(region, appearance.values, inside=marks.inside, outside=marks.background | ~marks.allowed)
-
-
-def _size_prior(seeds: Mask, allowed: Mask) -> SizePrior:
+def _size_prior(marks: Marks) -> SizePrior:
     """A box is a little larger than its object; marks are spread over theirs; one click says nothing but: not all."""
-    if not allowed.all():
-        return SizePrior(area=0.6 * np.count_nonzero(allowed), tolerance=1.4, weight=0.3)
-    rows, columns = np.nonzero(seeds)
+    if not marks.allowed.all():
+        return SizePrior(area=0.6 * np.count_nonzero(marks.allowed), tolerance=1.4, weight=0.3)
+    rows, columns = np.nonzero(marks.inside)
     span = 1 + math.hypot(np.ptp(rows), np.ptp(columns))
     if span < 5:
-        return SizePrior(area=0.02 * seeds.size, tolerance=6.0, weight=0.06)
-    return SizePrior(area=span**2, tolerance=math.e, weight=0.06)
+        return SizePrior(area=0.02 * marks.allowed.size, tolerance=6.0, weight=0.06)
+    return SizePrior(area=span**2, tolerance=math.e, weight=0.15)
 
 
 def _corrected(pixels: Pixels, mask: Mask, marks: Marks) -> Mask:
@@ -100,7 +101,7 @@ def _taken_back(pixels: Pixels, mask: Mask, marks: Marks) -> Mask:
     depth = ndimage.distance_transform_edt(small)
     from_wrong = ndimage.distance_transform_edt(~wrong)
     keep = small_marks.inside | ((depth >= 0.6 * depth.max()) & (from_wrong > 0.5 * depth.max()) & ~wrong)
-    costs = travel_costs(model_appearance(view.reduce_image(pixels), wrong))
+    costs = travel_costs(model_appearance(view.reduce_image(pixels), wrong), step_cost=STEP_COSTS[-1])
     back: Mask = distances_from(wrong, costs) < distances_from(keep, costs)
     return view.restore_mask(back) & mask
 
