@@ -11,22 +11,24 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
-from imos_engine.sequence import slices_touched
+from imos_engine.sequence import frames_along, slices_touched
 from imos_engine.volume_file import Volume, VolumeFileError, read_volume, write_labels
-from scripts.demo.case import Case, Labels, Request
+from scripts.demo.case import Case, Request
 from scripts.demo.montage import draw_montage
 from scripts.demo.own_images import NothingToDoError, find_case
-from scripts.demo.result import Followed, follow, print_scores
+from scripts.demo.result import Reply, follow, print_scores
 from scripts.demo.server import running_server
 
-Reply = tuple[Labels, dict[str, Any]]
+CORRECTIONS = 2  # slices that are marked because the server asks for them
 
 
 def main() -> None:
@@ -53,14 +55,13 @@ def run(output: Path, *, own_images: Path | None, seeds: Path | None, weights: P
     with running_server(studies, log=output / "server.log", conf=conf) as url:
         client = MONAILabelClient(url, tmpdir=str(output))
         print(f"server    {url}, answering after {time.monotonic() - began:.1f} s: {client.info()['name']}")
-        replies = [_ask(client, case, request, output) for request in case.requests]
-        labels = _combined(case, replies)
-        _save(client, case, labels, image, output)
-    confidence = {name: by_slice for _, params in replies for name, by_slice in params["imos"]["confidence"].items()}
-    followed = [follow(case, structure, labels, confidence) for structure in case.structures]
+        replies = [_ask(client, case, case.request, output)]
+        replies += _correct(client, case, replies, output)
+        _save(client, case, replies[-1], image, output)
+    followed = [follow(case, structure, reply) for reply in replies for structure in case.structures]
     for one in followed:
         print_scores(one)
-    draw_montage(output / "montage.png", case, image.array, followed, title=_title(case, followed))
+    draw_montage(output / "montage.png", case, image.array, followed)
     print(f"picture   {output / 'montage.png'}")
     print(f"seconds   {time.monotonic() - began:.1f} in all")
 
@@ -78,49 +79,52 @@ def _ask(client: MONAILabelClient, case: Case, request: Request, output: Path) -
     marks = output / "marks.nii.gz"
     write_labels(marks, request.marks, read_volume(case.image))
     asked = time.monotonic()
-    answer, params = client.infer(request.model, _image_id(case), dict(request.params), label_in=str(marks))
+    answer, params = client.infer(request.model, case.image_id, dict(request.params), label_in=str(marks))
     seconds = time.monotonic() - asked
     if answer is None:
         raise RuntimeError(f"the server sent no volume: {params}")
-    volume = read_volume(answer)
+    labels = read_volume(answer).array
     Path(answer).unlink()
-    about = request.params.get("selected_label_name") or ", ".join(params["label_names"])
-    slices = len(slices_touched(volume.array, case.axis))
-    print(f"infer     {request.model}: {about}: marks in, a volume of {slices} slices out, {seconds:.1f} s")
-    return volume.array, {**params, "seconds": seconds}
+    marked, found = len(slices_touched(request.marks, case.axis)), len(slices_touched(labels, case.axis))
+    print(f"infer     {request.model}: {_slices(marked)} marked, {_slices(found)} segmented, {seconds:.1f} s")
+    for warning in params["imos"]["warnings"]:
+        print(f"warning   {warning}")
+    return Reply(request=request, labels=labels, params=params)
 
 
-def _combined(case: Case, replies: list[Reply]) -> Labels:
-    """One label map of all replies; where two overlap, the first asked for stays."""
-    labels = np.zeros(replies[0][0].shape, np.uint16)
-    for volume, params in replies:
-        for name, value in params["label_names"].items():
-            labels[(volume == value) & (labels == 0)] = case.structure(name).label
-    return labels
+def _correct(client: MONAILabelClient, case: Case, replies: list[Reply], output: Path) -> Iterator[Reply]:
+    """Mark the slice that the server is least sure of, and ask again, where the case has somebody who can."""
+    reply, structure = replies[-1], case.structures[0]
+    slices = slices_touched(reply.request.marks, case.axis)
+    for _ in range(CORRECTIONS):
+        wish = reply.params["imos"]["next_slice"]
+        if case.with_slices is None or wish is None:
+            return
+        index = wish["slice"]
+        print(f"next      the server asks for slice {index}: {wish['reason']}")
+        if not frames_along(structure.truth, case.axis)[index].any():
+            print(f"          there is no {structure.name} on slice {index}")
+            return
+        slices = [*slices, index]
+        reply = replace(_ask(client, case, case.with_slices(slices), output), asked_for=index)
+        yield reply
 
 
-def _save(client: MONAILabelClient, case: Case, labels: Labels, image: Volume, output: Path) -> None:
+def _save(client: MONAILabelClient, case: Case, reply: Reply, image: Volume, output: Path) -> None:
     """Hand the label map in as the accepted one, and read it back from the server."""
     path = output / f"label_{case.image.name}"
-    write_labels(path, labels, image)
-    info = [{"name": structure.name, "idx": structure.label} for structure in case.structures]
-    client.save_label(_image_id(case), str(path), params={"label_info": info})
-    kept = Path(client.download_label(_image_id(case), "final"))
-    if not np.array_equal(read_volume(kept).array, labels):
+    write_labels(path, reply.labels, image)
+    info = [{"name": name, "idx": number} for name, number in reply.params["label_names"].items()]
+    client.save_label(case.image_id, str(path), params={"label_info": info})
+    kept = Path(client.download_label(case.image_id, "final"))
+    if not np.array_equal(read_volume(kept).array, reply.labels):
         raise RuntimeError("the label that the server keeps differs from the one that was sent")
     kept.unlink()
     print(f"saved     {path} (PUT /datastore/label, read back and equal)")
 
 
-def _title(case: Case, followed: list[Followed]) -> str:
-    marked = len({index for one in followed for index in one.seeds})
-    slices = int(np.logical_or.reduce([one.mask.any(axis=(1, 2)) for one in followed]).sum())
-    truth = ", true outline in blue" if any(one.truth is not None for one in followed) else ""
-    return f"{case.image.name}: {marked} slice{'s' * (marked > 1)} marked, {slices} segmented (red{truth})"
-
-
-def _image_id(case: Case) -> str:
-    return case.image.name.removesuffix(".gz").rsplit(".", 1)[0]
+def _slices(count: int) -> str:
+    return f"{count} slice{'s' * (count != 1)}"
 
 
 def _fresh_folder(output: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imos_engine.sequence import slices_touched
-
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.integer]
+
+PAINTED = "painted"
+STROKES = ("foreground_scribbles", "background_scribbles")  # names by which Slicer and the server know them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +22,7 @@ class Structure:
     """Something to be followed through the volume."""
 
     name: str
-    label: int  # its value in the saved label map
+    label: int  # its value in the label map that is saved
     truth: Mask | None = None  # (I, J, K)
 
 
@@ -32,6 +34,12 @@ class Request:
     marks: Labels  # (I, J, K)
     params: dict[str, Any] = field(default_factory=dict)
 
+    def marks_on(self, structure: Structure) -> dict[str, Mask]:
+        """What this request marks about a structure, each (I, J, K): a painted mask, or strokes by their name."""
+        ids = {entry["name"]: entry["id"] for entry in self.params["label_info"]}
+        strokes = {name: self.marks == ids[name] for name in STROKES if name in ids}
+        return strokes or {PAINTED: self.marks == ids[structure.name]}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -40,18 +48,12 @@ class Case:
     image: Path
     axis: int  # array axis that plays the role of time
     structures: tuple[Structure, ...]
-    requests: tuple[Request, ...]
+    request: Request
+    with_slices: Callable[[Sequence[int]], Request] | None = (
+        None  # these slices marked, by a person who knows the truth
+    )
 
-    def structure(self, name: str) -> Structure:
-        """The structure of that name."""
-        return next(structure for structure in self.structures if structure.name == name)
-
-    def seed_slices(self, structure: Structure) -> list[int]:
-        """Slices on which a person marked this structure."""
-        touched: set[int] = set()
-        for request in self.requests:
-            selected = request.params.get("selected_label_name")
-            marked = request.marks == structure.label if selected is None else request.marks > 0
-            if selected in (None, structure.name):
-                touched.update(slices_touched(marked, self.axis))
-        return sorted(touched)
+    @property
+    def image_id(self) -> str:
+        """The name by which the server knows the image."""
+        return self.image.name.removesuffix(".gz").rsplit(".", 1)[0]

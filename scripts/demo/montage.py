@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imos_engine.sequence import frames_along
-from scripts.demo.case import Case, Mask, Request, Structure
+from scripts.demo.case import PAINTED, Case, Mask
 from scripts.demo.result import Followed
 
 matplotlib.use("Agg")  # a file, no window
@@ -21,25 +21,26 @@ from matplotlib.axes import Axes
 RESULT = "#ff3b6b"
 TRUTH = "#35e0ff"
 CONFIDENCE = "#ffb703"
-STROKES = {"foreground_scribbles": "#00e676", "background_scribbles": "#ffb703"}
+MARKED = "#00e676"
+MARKS = {PAINTED: RESULT, "foreground_scribbles": MARKED, "background_scribbles": "#ffb703"}
 SLICES = 5  # of the result, per structure
 MARGIN = 12  # pixels around a structure
-ROW_INCHES, WIDTH_INCHES = 2.6, 15.0
+ROW_INCHES, WIDTH_INCHES = 2.0, 15.0
 
 Window = tuple[slice, slice]
 
 
-def draw_montage(path: Path, case: Case, image: NDArray[Any], followed: Sequence[Followed], *, title: str) -> None:
+def draw_montage(path: Path, case: Case, image: NDArray[Any], followed: Sequence[Followed]) -> None:
     """Write the picture. Shapes: image (I, J, K) or (I, J, K, 3)."""
     frames = _grey(frames_along(image, case.axis))
     pyplot.style.use("dark_background")
     figure = pyplot.figure(figsize=(WIDTH_INCHES, ROW_INCHES * len(followed) + 0.5), layout="constrained")
-    figure.suptitle(title, fontsize=13)
+    figure.suptitle(_title(case, followed), fontsize=13)
     grid = figure.add_gridspec(len(followed), SLICES + 2, width_ratios=[1] * (SLICES + 1) + [1.6])
     for row, one in enumerate(followed):
         window = _window(one.extent, frames.shape[1:])
         pictures = [figure.add_subplot(grid[row, column]) for column in range(SLICES + 1)]
-        _draw_marks(pictures[0], frames, case, one, window)
+        _draw_marks(pictures[0], frames, one, window)
         for axes, index in zip(pictures[1:], _spread(one.extent), strict=False):
             _draw_result(axes, frames, one, index, window)
         for axes in pictures:
@@ -49,27 +50,14 @@ def draw_montage(path: Path, case: Case, image: NDArray[Any], followed: Sequence
     pyplot.close(figure)
 
 
-def _draw_marks(axes: Axes, frames: NDArray[Any], case: Case, one: Followed, window: Window) -> None:
-    """The slice as the person left it."""
-    if not one.seeds:
-        return
-    index = one.seeds[0]
+def _draw_marks(axes: Axes, frames: NDArray[Any], one: Followed, window: Window) -> None:
+    """The slice that was marked last, as the person left it, and the mask that the marks became."""
+    index = one.seeds[0] if one.asked_for is None else one.asked_for
     _draw_frame(axes, frames, index, window)
-    for request in case.requests:
-        marks = frames_along(request.marks, case.axis)[index][window]
-        for colour, value in _colours(request, one.structure).items():
-            _fill(axes, marks == value, colour, opacity=0.9)
-    axes.set_title(f"marked: slice {index}", fontsize=9, loc="left", color=STROKES["foreground_scribbles"])
-
-
-def _colours(request: Request, structure: Structure) -> dict[str, int]:
-    """Value of the marks in each colour that this request makes about the structure."""
-    selected = request.params.get("selected_label_name")
-    if selected is None:
-        return {RESULT: structure.label}
-    if selected != structure.name:
-        return {}
-    return {STROKES[entry["name"]]: entry["id"] for entry in request.params["label_info"] if entry["name"] in STROKES}
+    for kind, mask in one.marks.items():
+        _fill(axes, mask[index][window], MARKS[kind], opacity=0.9)
+    _outline(axes, one.mask[index][window], RESULT)
+    axes.set_title(f"marked: slice {index}", fontsize=9, loc="left", color=MARKED)
 
 
 def _draw_result(axes: Axes, frames: NDArray[Any], one: Followed, index: int, window: Window) -> None:
@@ -88,12 +76,13 @@ def _draw_curves(axes: Axes, one: Followed) -> None:
             slices = sorted(values)
             axes.plot(slices, [values[index] for index in slices], color=colour, label=name, linewidth=1.4)
     for index in one.seeds:
-        axes.axvline(index, color=STROKES["foreground_scribbles"], linestyle=":", linewidth=1)
+        axes.axvline(index, color=MARKED, linestyle=":", linewidth=1)
     axes.set_ylim(0, 1.02)
     axes.tick_params(labelsize=7)
     axes.legend(fontsize=7, loc="lower center", frameon=False)
     figures = "" if one.score is None else f": J&F {one.score.jf:.2f}, Dice {one.score.dice:.2f}"
-    axes.set_title(one.structure.name + figures, fontsize=9, loc="left")
+    marked = f"{len(one.seeds)} slice{'s' * (len(one.seeds) > 1)} marked"
+    axes.set_title(f"{one.structure.name}\n{marked}{figures}", fontsize=8, loc="left")
 
 
 def _draw_frame(axes: Axes, frames: NDArray[Any], index: int, window: Window) -> None:
@@ -109,6 +98,11 @@ def _fill(axes: Axes, mask: Mask, colour: str, *, opacity: float) -> None:
 def _outline(axes: Axes, mask: Mask, colour: str) -> None:
     if mask.any() and not mask.all():
         axes.contour(mask.T, levels=[0.5], colors=[colour], linewidths=0.8)
+
+
+def _title(case: Case, followed: Sequence[Followed]) -> str:
+    truth = ", the true outline blue" if any(one.truth is not None for one in followed) else ""
+    return f"{case.image.name}: the result is red{truth}"
 
 
 def _spread(extent: Mask) -> list[int]:

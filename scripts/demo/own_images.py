@@ -86,7 +86,7 @@ def _case(image: Path, marks: Labels, structures: tuple[Structure, ...], studies
         "seed_mode": "mask",
     }
     request = Request(model="imos", marks=marks, params=params)
-    return Case(image=linked, axis=axis, structures=structures, requests=(request,))
+    return Case(image=linked, axis=axis, structures=structures, request=request)
 
 
 def _largest_labels(labels: Labels) -> list[int]:

@@ -1,10 +1,9 @@
 """A real study on a fresh machine: the MNI152 T1 MRI, with truth from its tissue maps, both inside the nilearn package.
 
 The image is the average of the T1 scans of 152 healthy adults in one space (ICBM 152 nonlinear symmetric 2009a, 1 mm),
-without the skull. Each tissue map says how much of a voxel is grey or white matter. Two structures follow from them:
-
-- white matter: the larger share of the voxel is white matter;
-- lateral ventricles: neither grey nor white, well inside the brain, in one piece with the body of the left ventricle.
+without the skull. Each tissue map says how much of a voxel is grey or white matter. The lateral ventricles follow from
+them: neither grey nor white, well inside the brain, in one piece with the body of the left one. They are followed from
+back to front, where they part, bend and meet again, past fluid of the same brightness that is not theirs.
 
 Nothing is downloaded. Licences: nilearn BSD-3; the template (c) 1993-2009 Louis Collins, McConnell Brain Imaging
 Centre, Montreal Neurological Institute, McGill University: free to use, copy, modify and distribute with this notice.
@@ -13,6 +12,7 @@ Centre, Montreal Neurological Institute, McGill University: free to use, copy, m
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -29,9 +29,9 @@ PARTS = {part: f"mni_icbm152_{part}_tal_nlin_sym_09a_converted.nii.gz" for part 
 HALF = 128  # of 255: half of a voxel
 IN_LEFT_VENTRICLE_MM = (-20.0, -35.0, 20.0)  # MNI: right, anterior, superior
 DEPTH_MM = 12  # cerebrospinal fluid nearer to the surface than this lies in the furrows
-AXIAL = 2
-SCRIBBLES = {"foreground_scribbles": 2, "background_scribbles": 3}  # ids in the file that is sent
-STROKES_INSIDE = 3  # on every large piece of a structure
+CORONAL = 1
+IDS = {"foreground_scribbles": 2, "background_scribbles": 3}  # in the file that is sent
+STROKES_INSIDE = 3  # on every large piece of the structure
 STROKES_OUTSIDE = 6
 PERSON = 7  # seed of the simulated person who scribbles
 
@@ -42,22 +42,25 @@ def write_sample(studies: Path) -> Case:
     with as_file(files("nilearn.datasets") / "data") as folder:
         shutil.copyfile(folder / PARTS["t1"], image)
         maps = {part: nibabel.load(folder / name) for part, name in PARTS.items()}
-    structures = (
-        Structure(name="lateral ventricles", label=1, truth=_lateral_ventricles(maps)),
-        Structure(name="white matter", label=2, truth=_array(maps["wm"]) >= HALF),
+    ventricles = Structure(name="lateral ventricles", label=1, truth=_lateral_ventricles(maps))
+    seed = largest_frame(frames_along(ventricles.truth, CORONAL))
+    return Case(
+        image=image,
+        axis=CORONAL,
+        structures=(ventricles,),
+        request=scribbled(ventricles, [seed]),
+        with_slices=lambda slices: scribbled(ventricles, slices),
     )
-    seed = largest_frame(frames_along(structures[0].truth, AXIAL))
-    requests = tuple(_scribbled(structure, seed) for structure in structures)
-    return Case(image=image, axis=AXIAL, structures=structures, requests=requests)
 
 
-def _scribbled(structure: Structure, seed: int) -> Request:
-    """What 3D Slicer sends after a few strokes on one slice: every segment of the scene in one label map."""
+def scribbled(structure: Structure, slices: Sequence[int]) -> Request:
+    """What 3D Slicer sends after a few strokes: every segment of the scene in one label map."""
     marks = np.zeros(structure.truth.shape, np.uint8)
-    inside, outside = _strokes(frames_along(structure.truth, AXIAL)[seed])
-    frames_along(marks, AXIAL)[seed][inside] = SCRIBBLES["foreground_scribbles"]
-    frames_along(marks, AXIAL)[seed][outside] = SCRIBBLES["background_scribbles"]
-    names = {structure.name: 1, **SCRIBBLES}
+    for index in slices:
+        inside, outside = _strokes(frames_along(structure.truth, CORONAL)[index])
+        frames_along(marks, CORONAL)[index][inside] = IDS["foreground_scribbles"]
+        frames_along(marks, CORONAL)[index][outside] = IDS["background_scribbles"]
+    names = {structure.name: structure.label, **IDS}
     return Request(
         model="imos_scribbles",
         marks=marks,
