@@ -9,7 +9,12 @@ from pathlib import Path
 
 APP = Path("apps/imos")
 ENGINE = "imos_engine"
-LONGEST_FILE = 300  # lines
+LONGEST_FILE = {
+    "apps": 300,
+    "benchmarks": 300,
+    "scripts": 300,
+    "tests": 400,
+}  # lines; a list of properties is read in parts
 NAMELESS = {"utils", "helpers", "common", "misc"}  # a function without a home names a concept that is missing
 TAKEN = {"model", "logs"}  # monailabel drops folders of these names when it copies an app
 HOSTS = {"lib", "main", "monailabel", "fastapi", "starlette", "uvicorn"}  # the engine knows no server
@@ -102,7 +107,7 @@ def wrong_names(root: Path) -> list[str]:
     wrong = []
     if (root / APP / "__init__.py").exists():
         wrong.append(f"{APP}/__init__.py: the app folder is not a package")
-    for folder in ("apps", "benchmarks", "scripts", "tests"):
+    for folder in LONGEST_FILE:
         for path in sorted((root / folder).rglob("*.py")):
             here = path.relative_to(root)
             if NAMELESS & set(here.with_suffix("").parts):
@@ -117,11 +122,11 @@ def wrong_names(root: Path) -> list[str]:
 def long_files(root: Path) -> list[str]:
     """Files too long to be read in one sitting."""
     wrong = []
-    for folder in ("apps", "benchmarks", "scripts", "tests"):
+    for folder, longest in LONGEST_FILE.items():
         for path in sorted((root / folder).rglob("*.py")):
             lines = len(path.read_text(encoding="utf-8").splitlines())
-            if lines > LONGEST_FILE:
-                wrong.append(f"{path.relative_to(root)}: {lines} lines, more than {LONGEST_FILE}")
+            if lines > longest:
+                wrong.append(f"{path.relative_to(root)}: {lines} lines, more than {longest}")
     return wrong
 
 
