@@ -21,6 +21,7 @@ Pixels = NDArray[np.float32]
 
 COARSE_PIXELS = 192  # longer side of the view in which the object is found
 FINE_PIXELS = 320  # longer side of the view around it in which its outline is settled
+CLICK_SPAN = 4.0  # pixels; marks within it are one click
 
 
 def segment_slice(image: NDArray[Any], prompts: SlicePrompts) -> Mask:
@@ -48,7 +49,7 @@ def segment_slice(image: NDArray[Any], prompts: SlicePrompts) -> Mask:
 
 def _from_marks(pixels: Pixels, marks: Marks) -> Mask:
     """Find the object in a coarse view of the slice, then settle its outline in a fine view around it."""
-    view = Reduction.to_fit(_box_of(marks.allowed, margin=0.25), _plane(pixels), pixels=COARSE_PIXELS)
+    view = Reduction.to_fit(_surroundings(marks), _plane(pixels), pixels=COARSE_PIXELS)
     region = view.restore_mask(_find(view.reduce_image(pixels), view.reduce_marks(marks)))
     view = Reduction.to_fit(_box_of(region | marks.inside, margin=0.3), _plane(pixels), pixels=FINE_PIXELS)
     known = view.reduce_marks(marks)
@@ -70,15 +71,37 @@ def _find(pixels: Pixels, marks: Marks) -> Mask:
     return best_region(model_appearance(pixels, joined), marks, _size_prior(marks))
 
 
+def _surroundings(marks: Marks) -> tuple[int, int, int, int]:
+    """Where the object may reach: around the box, in a wide window around several marks, anywhere around one click."""
+    if not marks.allowed.all():
+        return _box_of(marks.allowed, margin=0.25)
+    if _span(marks.inside) < CLICK_SPAN:
+        return _box_of(marks.allowed, margin=0.0)
+    return _box_of(marks.inside | marks.background, margin=3.0, least=48)
+
+
 def _size_prior(marks: Marks) -> SizePrior:
     """A box is a little larger than its object; marks are spread over theirs; one click says nothing but: not all."""
     if not marks.allowed.all():
         return SizePrior(area=0.6 * np.count_nonzero(marks.allowed), tolerance=1.4, weight=0.3)
-    rows, columns = np.nonzero(marks.inside)
-    span = 1 + math.hypot(np.ptp(rows), np.ptp(columns))
-    if span < 5:
+    span, reach = _span(marks.inside), _nearest(marks.inside, marks.background)
+    if span < CLICK_SPAN and reach is None:
         return SizePrior(area=0.02 * marks.allowed.size, tolerance=6.0, weight=0.06)
-    return SizePrior(area=span**2, tolerance=math.e, weight=0.15)
+    # A person places a background mark not far beyond the edge.
+    return SizePrior(area=max(span, reach or 0.0) ** 2, tolerance=math.e, weight=0.15)
+
+
+def _span(marks: Mask) -> float:
+    """Diagonal of the marks' bounding box, in pixels."""
+    rows, columns = np.nonzero(marks)
+    return 1 + math.hypot(np.ptp(rows), np.ptp(columns)) if rows.size else 0.0
+
+
+def _nearest(marks: Mask, others: Mask) -> float | None:
+    """Smallest distance between two sets of marks, in pixels; None if one is empty."""
+    if not marks.any() or not others.any():
+        return None
+    return float(ndimage.distance_transform_edt(~marks)[others].min())
 
 
 def _corrected(pixels: Pixels, mask: Mask, marks: Marks) -> Mask:
@@ -126,10 +149,10 @@ def _middle_third(indices: NDArray[np.intp]) -> NDArray[np.intp]:
     return indices[third : len(indices) - third]
 
 
-def _box_of(mask: Mask, *, margin: float) -> tuple[int, int, int, int]:
-    """Rows and columns (first, first, end, end) of a mask, widened by a share of its longer side and by 4 pixels."""
+def _box_of(mask: Mask, *, margin: float, least: int = 4) -> tuple[int, int, int, int]:
+    """Rows and columns (first, first, end, end) of a mask, widened by a share of its longer side or by `least`."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    wider = 4 + math.ceil(margin * max(len(rows), len(columns)))
+    wider = max(least, math.ceil(margin * max(np.ptp(rows), np.ptp(columns))))
     height, width = mask.shape
     return (
         max(0, int(rows[0]) - wider),
