@@ -21,8 +21,7 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.simulated_prompts import strokes_inside
-from imos_engine.metrics import largest_frame
-from imos_engine.sequence import frames_along
+from imos_engine.sequence import frames_along, slices_touched
 from scripts.demo.case import Case, Labels, Mask, Request, Structure
 
 PARTS = {part: f"mni_icbm152_{part}_tal_nlin_sym_09a_converted.nii.gz" for part in ("t1", "gm", "wm")}
@@ -37,18 +36,19 @@ PERSON = 7  # seed of the simulated person who scribbles
 
 
 def write_sample(studies: Path) -> Case:
-    """Put the MRI into the study folder and scribble on one slice of it."""
+    """Put the MRI into the study folder and scribble on the slice in the middle of the structure."""
     image = studies / "mni152_t1.nii.gz"
     with as_file(files("nilearn.datasets") / "data") as folder:
         shutil.copyfile(folder / PARTS["t1"], image)
         maps = {part: nibabel.load(folder / name) for part, name in PARTS.items()}
     ventricles = Structure(name="lateral ventricles", label=1, truth=_lateral_ventricles(maps))
-    seed = largest_frame(frames_along(ventricles.truth, CORONAL))
+    held = slices_touched(ventricles.truth, CORONAL)
+    middle = held[len(held) // 2]
     return Case(
         image=image,
         axis=CORONAL,
         structures=(ventricles,),
-        request=scribbled(ventricles, [seed]),
+        request=scribbled(ventricles, [middle]),
         with_slices=lambda slices: scribbled(ventricles, slices),
     )
 
