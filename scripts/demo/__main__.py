@@ -20,7 +20,7 @@ import numpy as np
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
-from imos_engine.sequence import frames_along, slices_touched
+from imos_engine.sequence import slices_touched
 from imos_engine.volume_file import Volume, VolumeFileError, read_volume, write_labels
 from scripts.demo.case import Case, Request
 from scripts.demo.montage import draw_montage
@@ -94,17 +94,17 @@ def _ask(client: MONAILabelClient, case: Case, request: Request, output: Path) -
 
 def _correct(client: MONAILabelClient, case: Case, replies: list[Reply], output: Path) -> Iterator[Reply]:
     """Mark the slice that the server is least sure of, and ask again, where the case has somebody who can."""
+    if case.with_slices is None:
+        return
     reply, structure = replies[-1], case.structures[0]
+    held = slices_touched(structure.truth, case.axis)
     slices = slices_touched(reply.request.marks, case.axis)
     for _ in range(CORRECTIONS):
-        wish = reply.params["imos"]["next_slice"]
-        if case.with_slices is None or wish is None:
-            return
-        index = wish["slice"]
-        print(f"next      the server asks for slice {index}: {wish['reason']}")
-        if not frames_along(structure.truth, case.axis)[index].any():
-            print(f"          there is no {structure.name} on slice {index}")
-            return
+        confidence = reply.params["imos"]["confidence"][structure.name]
+        unsure = sorted((value, int(index)) for index, value in confidence.items())
+        # A person who looks there and finds nothing goes on to the next one.
+        value, index = next((value, index) for value, index in unsure if index in held and index not in slices)
+        print(f"next      least sure of slice {index} (confidence {value:.2f}): it is marked too")
         slices = [*slices, index]
         reply = replace(_ask(client, case, case.with_slices(slices), output), asked_for=index)
         yield reply

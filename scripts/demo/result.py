@@ -43,15 +43,15 @@ class Followed:
 
     @property
     def extent(self) -> Mask:
-        """Where it is, or should be."""
-        return self.mask if self.truth is None else self.mask | self.truth
+        """Where it should be, or, without truth, where it was found."""
+        return self.mask if self.truth is None else self.truth
 
     @cached_property
     def agreement(self) -> dict[int, float]:
         """J by slice, 0 to 1; empty without truth."""
         if self.truth is None:
             return {}
-        held = np.flatnonzero(self.extent.any(axis=(1, 2)))
+        held = np.flatnonzero((self.mask | self.truth).any(axis=(1, 2)))
         return {int(index): region_similarity(self.mask[index], self.truth[index]) for index in held}
 
     @cached_property

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import requests
@@ -81,7 +81,5 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None:
             return
         os.killpg(process.pid, request)
-        try:
+        with suppress(subprocess.TimeoutExpired):  # then the stronger request follows
             process.wait(SECONDS_TO_STOP)
-        except subprocess.TimeoutExpired:
-            continue
