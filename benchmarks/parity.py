@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.given_frames import GivenFrames
 from imos_engine.config import PRESETS, AdapterConfig, MemoryConfig, Precision, PropagationConfig
 from imos_engine.memory.attention import affinity, similarity
 from imos_engine.network import ImosNetwork
@@ -63,23 +64,6 @@ class Comparison:
     def agrees(self) -> bool:
         """Whether the difference is allowed; NaN never is."""
         return self.difference <= self.allowed
-
-
-class _TensorFrames:
-    """Frames that are normalised already."""
-
-    def __init__(self, frames: Tensor) -> None:
-        self._frames = frames
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._frames.shape[-2], self._frames.shape[-1]
-
-    def normalised(self, start: int, stop: int) -> Tensor:
-        return self._frames[start:stop]
 
 
 def build_network(path: Path) -> ImosNetwork:
@@ -136,7 +120,7 @@ def _sequence_entries(network: ImosNetwork, recorded: dict[str, Tensor]) -> list
 def _propagate(
     network: ImosNetwork, recorded: dict[str, Tensor], seed_frames: list[int], memory: MemoryConfig
 ) -> tuple[Tensor, Tensor]:
-    frames = _TensorFrames(recorded["frames"])
+    frames = GivenFrames(recorded["frames"])
     grid = FrameGrid.fit(frames.size, None)
     ids = torch.arange(1, recorded["masks"].shape[1] + 1)[:, None, None]
     seeds = [

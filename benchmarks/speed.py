@@ -21,9 +21,9 @@ from time import perf_counter
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from benchmarks.cases import find_cases, measurable_labels, read_case
+from benchmarks.given_frames import GivenFrames
 from benchmarks.plain_loop import propagate_plainly
 from benchmarks.resident_memory import resident_memory
 from imos_engine.config import PRESETS, MemoryConfig, Precision, PropagationConfig
@@ -40,23 +40,6 @@ DATA = Path("../shared/data")
 PATHS_SIZE, PATHS_FRAMES = 480, 40
 SLICE_SIZE = 512
 STAGES = ("encode", "read", "decode", "write", "merge")
-
-
-class GivenFrames:
-    """Frames that are normalised already."""
-
-    def __init__(self, frames: Tensor) -> None:
-        self._frames = frames
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._frames.shape[-2], self._frames.shape[-1]
-
-    def normalised(self, start: int, stop: int) -> Tensor:
-        return self._frames[start:stop]
 
 
 def moving_discs(frames: int, size: int, objects: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
