@@ -67,7 +67,8 @@ def _labelled(image: Path, label: Path, studies: Path) -> Case:
     if volume.shape != truth.shape:
         raise VolumeFileError(f"{label} has shape {truth.shape}, its image {volume.shape}; they must share a grid")
     values = _largest_labels(truth.array)
-    axis = choose_slice_axis(np.isin(truth.array, values), volume.spacing_mm)
+    # A whole label is planar along no axis: images are read slice by slice along their coarsest one.
+    axis = choose_slice_axis(np.zeros((1, 1, 1)), volume.spacing_mm)
     structures = tuple(Structure(name=f"label {value}", label=value, truth=truth.array == value) for value in values)
     marks = np.zeros(volume.shape, np.uint16)
     for structure in structures:
