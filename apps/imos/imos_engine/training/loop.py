@@ -75,12 +75,10 @@ def train(
             held_out=make_validation_clips(config, source),
         )
         journal.record(state.position.total_steps, validation_J_of_seed=seed_similarity(run.held_out))
-        stopped = False
-        while state.position.phase < len(config.phases) and not stopped:
-            stopped = run.finish_phase(config.phases[state.position.phase], should_stop)
-            if not stopped:
-                next_phase = state.position.phase + 1
-                state.position = Position(phase=next_phase, total_steps=state.position.total_steps)
+        while state.position.phase < len(config.phases):
+            if run.finish_phase(config.phases[state.position.phase], should_stop):
+                break
+            state.position = Position(phase=state.position.phase + 1, total_steps=state.position.total_steps)
         run.validate()
         state.save(output_dir)
     save_network(output_dir / WEIGHTS_NAME, state.average.network, metadata={"steps": str(state.position.total_steps)})
