@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import prompts
+from benchmarks.simulated_prompts import KINDS, largest_component
+from tests.benchmarks.labelled_folder import disk_volume, write_case
+
+MASKS = {
+    "disk": disk_volume([9], 1)[..., 0] > 0,
+    "disk at the border": disk_volume([9], 1, centre=(1, 30))[..., 0] > 0,
+    "thin line": np.eye(40, 32, k=-3, dtype=bool) | np.eye(40, 32, k=-4, dtype=bool),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", MASKS)
+def test_simulated_marks_tell_the_truth(kind, name):
+    mask = MASKS[name]
+    drawn = KINDS[kind](mask, np.random.default_rng(1))
+    assert all(mask[point] for point in drawn.foreground)
+    assert not any(mask[point] for point in drawn.background)
+    if drawn.scribbles_foreground is not None:
+        assert drawn.scribbles_foreground.any()
+        assert not (drawn.scribbles_foreground & ~mask).any()
+    if drawn.scribbles_background is not None:
+        assert drawn.scribbles_background.any()
+        assert not (drawn.scribbles_background & mask).any()
+    if drawn.box is not None:
+        top, left, bottom, right = drawn.box
+        assert mask[top : bottom + 1, left : right + 1].sum() == mask.sum()
+
+
+def test_the_same_seed_draws_the_same_marks():
+    first, second = (KINDS["3 clicks"](MASKS["disk"], np.random.default_rng(4)) for _ in range(2))
+    assert first.foreground == second.foreground
+    assert len(set(first.foreground)) == 3
+
+
+def test_prompts_are_about_the_largest_piece():
+    pieces = disk_volume([7], 1)[..., 0] + disk_volume([4], 1, centre=(35, 28))[..., 0] > 0
+    assert largest_component(pieces)[20, 16]
+    assert not largest_component(pieces)[35, 28]
+
+
+def test_the_command_prints_a_row_per_label_and_means(tmp_path, capsys):
+    write_case(tmp_path, "a", disk_volume([7, 8, 9, 8, 7, 6], 1))
+    write_case(tmp_path, "b", disk_volume([7, 8, 9, 8, 7, 6], 2), modality="CT")
+    assert prompts.main([str(tmp_path), "--kinds", "3 clicks,box"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["a", "b"]
+    assert [float(value) > 0.5 for value in lines[-2].split()[-2:]] == [True, True]
