@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from imos_engine.volume_file import read_volume
+from imos_engine.volume_file import grid_distance, read_volume
 from lib.errors import RequestError
-from lib.transforms.volumes import ResultFormat, grid_distance, image_stamp, read_label_map, write_result
+from lib.transforms.volumes import ResultFormat, image_stamp, read_label_map, write_result
 from tests.app.images import AFFINES, ball, picture, save_itk, save_nifti
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from nibabel.wrapstruct import WrapStructError
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 WRITTEN_SUFFIXES = (*NIFTI_SUFFIXES, ".nrrd", ".mha")  # formats of one file, which one rename replaces
+GRID_TOLERANCE = 0.1  # voxels by which the corners of two equal grids may differ: formats round their headers
 RGB24 = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 # What nibabel and the decompressor below it raise for damaged files.
 UNREADABLE = (
@@ -51,6 +53,13 @@ class Volume:
         if isinstance(self.source, SimpleITK.Image):
             return _ras_affine(self.source)
         return np.asarray(self.source.affine, dtype=np.float64)
+
+
+def grid_distance(one: Volume, other: Volume) -> float:
+    """How far apart the corners of two grids of one shape are, at most, in voxels of the second."""
+    corners = np.array([(*corner, 1) for corner in product(*((0, side - 1) for side in other.shape))], dtype=float)
+    there = np.linalg.lstsq(other.affine, one.affine @ corners.T, rcond=None)[0].T
+    return float(np.abs(there - corners).max())
 
 
 def read_volume(path: str | Path) -> Volume:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ from numpy.typing import NDArray
 from imos_engine.config import Precision, PropagationConfig
 from imos_engine.network.checkpoint import load_network
 from imos_engine.propagation import Propagator
-from imos_engine.volume_file import Volume, VolumeFileError, read_volume
+from imos_engine.volume_file import GRID_TOLERANCE, Volume, VolumeFileError, grid_distance, read_volume
 
 DEFAULT_WEIGHTS = Path(__file__).resolve().parents[2] / "model" / "imos_small.safetensors"  # in the app's folder
-GRID_TOLERANCE = 0.1  # voxels by which the corners of two equal grids may differ: formats round their headers
 LARGEST_LABEL = 65535
 
 
@@ -78,7 +76,7 @@ def read_labels(path: Path, like: Volume) -> NDArray[np.integer[Any]]:
         raise VolumeFileError(
             f"{path.name} has shape {volume.array.shape} and the image {like.shape}; resample it onto the image's grid"
         )
-    distance = _grid_distance(volume, like)
+    distance = grid_distance(volume, like)
     if distance > GRID_TOLERANCE:
         raise VolumeFileError(
             f"{path.name} has the image's shape but lies up to {distance:.3g} voxels away from it (another origin, "
@@ -95,13 +93,6 @@ def _whole_numbers(values: NDArray[Any], name: str) -> NDArray[np.integer[Any]]:
             f"{name} holds labels from {values.min():g} to {values.max():g}; use 0 to {LARGEST_LABEL}"
         )
     return values.astype(np.uint16)
-
-
-def _grid_distance(one: Volume, other: Volume) -> float:
-    """How far apart the corners of two grids of one shape are, at most, in voxels of the second."""
-    corners = np.array([(*corner, 1) for corner in product(*((0, side - 1) for side in other.shape))], dtype=float)
-    there = np.linalg.lstsq(other.affine, one.affine @ corners.T, rcond=None)[0].T
-    return float(np.abs(there - corners).max())
 
 
 def _weights(chosen: Path | None) -> Path:

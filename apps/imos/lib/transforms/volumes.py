@@ -5,18 +5,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Hashable
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imos_engine.volume_file import Volume, VolumeFileError, read_volume, write_labels
+from imos_engine.volume_file import (
+    GRID_TOLERANCE,
+    Volume,
+    VolumeFileError,
+    grid_distance,
+    read_volume,
+    write_labels,
+)
 from lib.errors import RequestError
 
 RESULT_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
-GRID_TOLERANCE = 0.1  # voxels by which the corners of two equal grids may differ: formats round their headers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +72,6 @@ def read_label_map(path: Path, image: Volume) -> npt.NDArray[Any]:
             "(another origin, spacing or orientation); send the label on the grid of the image, with its affine"
         )
     return _whole_numbers(label.array)
-
-
-def grid_distance(one: Volume, other: Volume) -> float:
-    """How far apart the corners of two grids of one shape are, at most, in voxels of the second."""
-    corners = np.array([(*corner, 1) for corner in product(*((0, side - 1) for side in other.shape))], dtype=float)
-    there = np.linalg.lstsq(other.affine, one.affine @ corners.T, rcond=None)[0].T
-    return float(np.abs(there - corners).max())
 
 
 def write_result(labels: npt.NDArray[Any], image: Volume, wanted: ResultFormat) -> Path:
