@@ -57,8 +57,8 @@ def blind_network():
 class WatchedFrames:
     """Counts the frames that were asked for."""
 
-    def __init__(self, count: int) -> None:
-        self._frames = moving_frames(count)
+    def __init__(self, count: int, height: int = 48, width: int = 64) -> None:
+        self._frames = moving_frames(count, height, width)
         self.size = self._frames.size
         self.asked: list[int] = []
 

@@ -12,6 +12,7 @@ from imos_engine.propagation import FeatureCache, Timings
 from imos_engine.propagation.features import FrameEncoder
 from imos_engine.propagation.resizing import FrameGrid
 from tests.engine.narrow import narrow_network, random_frames
+from tests.engine.propagation.carrying import WatchedFrames
 from tests.engine.sequences import moving_frames
 
 NETWORK = prepare_for_inference(narrow_network(), precision=Precision.FLOAT32, device="cpu")
@@ -27,22 +28,6 @@ def bytes_of(features: FrameFeatures) -> int:
 
 
 ONE = bytes_of(features_of())
-
-
-class CountedFrames:
-    """A sequence that notes which frames were asked for."""
-
-    def __init__(self, count: int) -> None:
-        self._frames = moving_frames(count, 32, 32)
-        self.size = self._frames.size
-        self.asked: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def normalised(self, start: int, stop: int) -> torch.Tensor:
-        self.asked += range(start, stop)
-        return self._frames.normalised(start, stop)
 
 
 def encoder_of(frames, *, batch: int = 4, cache: FeatureCache | None = None, image_key: object = None) -> FrameEncoder:
@@ -107,7 +92,7 @@ def test_the_cache_stays_consistent_when_threads_share_it():
 @pytest.mark.parametrize("order", [range(9), range(8, -1, -1)], ids=["forward", "backward"])
 @pytest.mark.parametrize("batch", [1, 4, 20])
 def test_every_frame_is_encoded_once_in_batches_and_as_if_alone(order, batch):
-    frames = CountedFrames(9)
+    frames = WatchedFrames(9, 32, 32)
     found = visit(encoder_of(frames, batch=batch), order)
     assert sorted(frames.asked) == list(range(9))
     alone = encoder_of(moving_frames(9, 32, 32), batch=1)
@@ -118,7 +103,7 @@ def test_every_frame_is_encoded_once_in_batches_and_as_if_alone(order, batch):
 
 
 def test_frames_in_the_cache_are_not_encoded_again():
-    frames, cache = CountedFrames(6), FeatureCache(1 << 24)
+    frames, cache = WatchedFrames(6, 32, 32), FeatureCache(1 << 24)
     visit(encoder_of(frames, cache=cache, image_key="image"), range(3))
     encoder = encoder_of(frames, cache=cache, image_key="image")
     visit(encoder, range(6))
@@ -143,7 +128,7 @@ def test_without_an_image_key_nothing_is_kept():
 
 
 def test_the_budget_counts_every_byte_that_stays_allocated():
-    frames = CountedFrames(8)
+    frames = WatchedFrames(8, 32, 32)
     alone = visit(encoder_of(frames, batch=1), range(1))[0]
     cache = FeatureCache(3 * bytes_of(alone))
     visit(encoder_of(frames, batch=8, cache=cache, image_key="image"), range(8))

@@ -2,22 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from imos_engine.config import Block, NetworkConfig
 from imos_engine.network import ImosNetwork
 from imos_engine.network.checkpoint import save_network
 from imos_engine.training.augmentation import LabelledClip
-
-TINY = NetworkConfig(
-    key_block=Block.BASIC,
-    key_depths=(1, 1, 1),
-    value_depths=(1, 1, 1),
-    width=8,
-    key_channels=8,
-    value_channels=16,
-    hidden_channels=4,
-    decoder_channels=(16, 8, 8),
-    sensory_channels=8,
-)
+from tests.engine.narrow import NARROW as TINY
 
 
 class MovingSquares:
