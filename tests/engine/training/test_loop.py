@@ -74,6 +74,43 @@ def test_only_adapters_move_when_only_they_are_trainable(tmp_path, tiny_weights)
     assert all(".adapter." in name for name in moved)
 
 
+def decoder_then_everything(steps):
+    return recipe(
+        Phase(steps=2, frames=3, size=32, batch=2, trainable=Trainable.DECODER),
+        Phase(steps=steps, frames=3, size=32, batch=2),
+    )
+
+
+def test_a_phase_that_trains_the_decoder_leaves_everything_else_as_it_is(tmp_path, tiny_weights):
+    run(decoder_then_everything(1), tmp_path, tiny_weights, should_stop=stop_after(2))
+    before = load_network(tiny_weights).state_dict()
+    after = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["network"]
+    assert {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])} == {"decoder"}
+
+
+def test_a_later_phase_moves_what_an_earlier_one_left(tmp_path, tiny_weights):
+    trained = load_network(run(decoder_then_everything(1), tmp_path, tiny_weights)).state_dict()
+    before = load_network(tiny_weights).state_dict()
+    moved = {name.split(".")[0] for name in before if not torch.equal(before[name], trained[name])}
+    assert moved == {"decoder", "key_encoder", "value_encoder", "key_proj"}
+
+
+def test_a_run_resumed_within_or_after_a_phase_of_its_own_equals_an_uninterrupted_one(tmp_path, tiny_weights):
+    config = decoder_then_everything(2)
+    whole = load_network(run(config, tmp_path / "whole", tiny_weights)).state_dict()
+    for stop in (1, 3):
+        run(config, tmp_path / str(stop), tiny_weights, should_stop=stop_after(stop))
+        resumed = load_network(run(config, tmp_path / str(stop), tiny_weights)).state_dict()
+        assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_nothing_is_computed_for_frozen_parameters():
+    state = RunState(decoder_then_everything(1), ImosNetwork(TINY), torch.device("cpu"))
+    set_training_mode(state.network, freeze_batch_norm=False)
+    assert not state.network.encode_frames(torch.zeros(1, 3, 32, 32)).f16.requires_grad
+    assert not any(module.training for module in state.network.modules() if isinstance(module, nn.BatchNorm2d))
+
+
 def test_frozen_statistics_are_those_outside_adapters():
     network = ImosNetwork(TINY)
     network.attach_adapters(AdapterConfig())

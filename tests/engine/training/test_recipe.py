@@ -47,3 +47,18 @@ def test_trainable_adapters_are_those_in_the_encoders_blocks():
     assert Trainable.ADAPTERS_AND_DECODER.covers("decoder.pred.weight")
     assert not Trainable.ADAPTERS_AND_DECODER.covers("key_encoder.conv1.weight")
     assert Trainable.EVERYTHING.covers("key_encoder.conv1.weight")
+    assert Trainable.DECODER.covers("decoder.pred.weight")
+    assert not Trainable.DECODER.covers(name)
+    assert not Trainable.DECODER.covers("key_proj.key_proj.weight")
+
+
+def test_a_phase_may_train_something_else_than_the_run():
+    plain = {"phases": [{"steps": 1, "trainable": "decoder"}, {"steps": 1}]}
+    config = config_from_dict(plain)
+    assert [config.trainable_in(phase) for phase in config.phases] == [Trainable.DECODER, Trainable.EVERYTHING]
+    assert config_from_dict(json.loads(json.dumps(config.as_dict()))) == config
+
+
+def test_an_unknown_choice_of_parameters_is_answered_with_those_there_are():
+    with pytest.raises(ValueError, match="adapters\\+decoder"):
+        config_from_dict({"phases": [{"steps": 1, "trainable": "encoder"}]})

@@ -103,6 +103,7 @@ class _Run:
 
     def finish_phase(self, phase: Phase, should_stop: Callable[[], bool]) -> bool:
         """Run what is left of the phase; True if asked to stop."""
+        self.state.unfreeze(self.config.trainable_in(phase))
         dataset = ClipBatches(
             self.source(frames=phase.frames, size=phase.size, seed=self.config.seed),
             phase,
@@ -209,9 +210,13 @@ def make_validation_clips(config: TrainingConfig, source: SourceFactory) -> list
 
 
 def set_training_mode(network: ImosNetwork, *, freeze_batch_norm: bool) -> None:
-    """Training mode; frozen batch norms keep their statistics, except inside adapters, which start from nothing."""
+    """Training mode, except for frozen batch norms, which keep their statistics.
+
+    Those are the ones whose own weights are not trained and, with `freeze_batch_norm`, all outside adapters, which
+    start from nothing.
+    """
     network.train()
-    if freeze_batch_norm:
-        for name, module in network.named_modules():
-            if isinstance(module, nn.BatchNorm2d) and ".adapter." not in name:
-                module.eval()
+    for name, module in network.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            frozen = freeze_batch_norm and ".adapter." not in name
+            module.train(module.weight.requires_grad and not frozen)

@@ -14,15 +14,17 @@ class Trainable(Enum):
     """Which parameters the optimizer may move."""
 
     EVERYTHING = "everything"
+    DECODER = "decoder"
     ADAPTERS = "adapters"
     ADAPTERS_AND_DECODER = "adapters+decoder"
 
     def covers(self, parameter_name: str) -> bool:
         """Whether the parameter of this (dotted) name is trained."""
-        parts = parameter_name.split(".")
-        if self is Trainable.EVERYTHING or any("adapter" in part for part in parts):
+        if self is Trainable.EVERYTHING:
             return True
-        return self is Trainable.ADAPTERS_AND_DECODER and parts[0] == "decoder"
+        parts = parameter_name.split(".")
+        part = "adapters" if "adapter" in parts else parts[0]
+        return part in self.value.split("+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,7 @@ class Phase:
     learning_rate: tuple[float, float] = (4e-4, 4e-5)  # at start and end of the phase
     warm_up: float = 0.02  # share of the phase
     hardest_pixels: tuple[float, float] = (1.0, 1.0)  # share of pixels in the cross-entropy, at start and end
+    trainable: Trainable | None = None  # what moves in this phase; None: what moves in the run
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
@@ -83,7 +86,7 @@ class TrainingConfig:
     network: str = "small"  # preset to start from
     seed: int = 0  # of weights, clips and every random choice
     validation: ValidationConfig = field(default_factory=ValidationConfig)
-    trainable: Trainable = Trainable.EVERYTHING
+    trainable: Trainable = Trainable.EVERYTHING  # in phases that do not say otherwise
     freeze_batch_norm: bool = False  # keep running statistics, except inside adapters
     precision: Precision = Precision.BFLOAT16  # of the convolutions; similarities and losses are float32
     weight_decay: float = 0.05
@@ -109,6 +112,14 @@ class TrainingConfig:
                 "the intervals of validation, checkpoint and log must be at least 1 step, workers 0 or more"
             )
 
+    def trainable_in(self, phase: Phase) -> Trainable:
+        """What moves in this phase."""
+        return phase.trainable or self.trainable
+
+    def moves(self, parameter_name: str) -> bool:
+        """Whether any phase trains the parameter of this (dotted) name."""
+        return any(self.trainable_in(phase).covers(parameter_name) for phase in self.phases)
+
     def lasting(self, minutes: float) -> "TrainingConfig":
         """The same run in `minutes` of wall clock, shared among the phases as their own minutes are."""
         if any(phase.minutes is None for phase in self.phases):
@@ -121,8 +132,8 @@ class TrainingConfig:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as `config_from_dict` and JSON take them."""
         plain = asdict(self)
-        plain.update(trainable=self.trainable.value, precision=self.precision.value, phases=list(plain["phases"]))
-        return plain
+        phases = [one | {"trainable": one["trainable"] and one["trainable"].value} for one in plain["phases"]]
+        return plain | {"trainable": self.trainable.value, "precision": self.precision.value, "phases": phases}
 
 
 def config_from_dict(plain: Mapping[str, Any]) -> TrainingConfig:
@@ -134,7 +145,7 @@ def config_from_dict(plain: Mapping[str, Any]) -> TrainingConfig:
         _check_names(ValidationConfig, values["validation"])
         values["validation"] = ValidationConfig(**values["validation"])
     if "trainable" in values:
-        values["trainable"] = Trainable(values["trainable"])
+        values["trainable"] = _trainable(values["trainable"])
     if "precision" in values:
         values["precision"] = Precision(values["precision"])
     if values.get("top_k") == "all":  # TOML has no null
@@ -150,8 +161,17 @@ def read_recipe(path: Path) -> TrainingConfig:
 
 def _phase(plain: Mapping[str, Any]) -> Phase:
     _check_names(Phase, plain)
-    pairs = {name: tuple(plain[name]) for name in ("learning_rate", "hardest_pixels") if name in plain}
-    return Phase(**{**plain, **pairs})
+    values = {**plain, **{name: tuple(plain[name]) for name in ("learning_rate", "hardest_pixels") if name in plain}}
+    if values.get("trainable") is not None:
+        values["trainable"] = _trainable(values["trainable"])
+    return Phase(**values)
+
+
+def _trainable(name: str) -> Trainable:
+    known = [choice.value for choice in Trainable]
+    if name not in known:
+        raise ValueError(f"trainable cannot be {name!r}; give one of {', '.join(known)}")
+    return Trainable(name)
 
 
 def _check_names(target: type, values: Mapping[str, Any]) -> None:

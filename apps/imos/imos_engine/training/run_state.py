@@ -11,7 +11,7 @@ from imos_engine.config import PRESETS
 from imos_engine.network import ImosNetwork
 from imos_engine.network.checkpoint import load_network
 from imos_engine.training.averaging import AveragedNetwork
-from imos_engine.training.recipe import TrainingConfig
+from imos_engine.training.recipe import Trainable, TrainingConfig, config_from_dict
 from imos_engine.training.schedule import Position
 
 CHECKPOINT_NAME = "checkpoint.pt"
@@ -26,18 +26,26 @@ class RunState:
     def __init__(self, config: TrainingConfig, network: ImosNetwork, device: torch.device) -> None:
         self.config = config
         self.network: ImosNetwork = network.to(device).to(memory_format=torch.channels_last)
-        for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(config.trainable.covers(name))
-        if not self.trained_parameters:
-            raise ValueError(f"trainable={config.trainable.value!r} leaves nothing to train: attach adapters first")
         self.average = AveragedNetwork(self.network, decay=config.average_decay)
-        self.optimizer = torch.optim.AdamW(self.trained_parameters, lr=0.0, weight_decay=config.weight_decay)
+        for phase in config.phases:
+            self.unfreeze(config.trainable_in(phase))  # refuses, before any work, a phase that would train nothing
+        moved = [parameter for name, parameter in self.network.named_parameters() if config.moves(name)]
+        # One optimizer for all phases: a parameter that a phase leaves alone keeps its moments until the next one.
+        self.optimizer = torch.optim.AdamW(moved, lr=0.0, weight_decay=config.weight_decay)
         self.position = Position()
+        self.unfreeze(config.trainable_in(config.phases[0]))
 
     @property
     def trained_parameters(self) -> list[nn.Parameter]:
-        """The parameters that the optimizer moves."""
+        """The parameters that the optimizer moves in this phase."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+
+    def unfreeze(self, trainable: Trainable) -> None:
+        """Compute gradients for these parameters and no others; the optimizer leaves the others as they are."""
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(trainable.covers(name))
+        if not self.trained_parameters:
+            raise ValueError(f"trainable={trainable.value!r} leaves nothing to train: attach adapters first")
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint; a crash leaves the previous one."""
@@ -58,10 +66,15 @@ class RunState:
         if not path.is_file():
             return False
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        for name in ("network", "trainable"):
-            before, now = state["config"][name], self.config.as_dict()[name]
-            if before != now:
-                raise ValueError(f"{path} was trained with {name} {before!r}, not {now!r}; use another output folder")
+        before = config_from_dict(state["config"])
+        if before.network != self.config.network:
+            raise ValueError(
+                f"{path} holds the network {before.network!r}, not {self.config.network!r}; use another output folder"
+            )
+        if any(before.moves(name) != self.config.moves(name) for name, _ in self.network.named_parameters()):
+            raise ValueError(
+                f"{path} was trained with another choice of trainable parameters; use another output folder"
+            )
         self.network.load_state_dict(state["network"])
         self.average.network.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
