@@ -44,6 +44,21 @@ class AdapterConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefinerConfig:
+    """Widths of the refiner, which sharpens masks with the help of optical flow (docs/decisions/0006)."""
+
+    channels: tuple[int, ...] = (32, 48, 96, 128)  # at strides 2, 4, 8, 16
+
+    def __post_init__(self) -> None:
+        """Refuse widths that group normalisation cannot divide, and strides that frames do not have."""
+        _require(1 <= len(self.channels) <= 4, f"a refiner has 1 to 4 levels, got channels={self.channels}")
+        _require(
+            all(width >= 8 and width % 8 == 0 for width in self.channels),
+            f"refiner channels must be multiples of 8, got {self.channels}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """Widths and depths of the network; a checkpoint carries them beside its weights."""
 
@@ -57,6 +72,7 @@ class NetworkConfig:
     decoder_channels: tuple[int, int, int] = (512, 256, 256)  # at strides 16, 8, 4
     sensory_channels: int = 256  # common width in which the decoder's three strides update the sensory memory
     adapter: AdapterConfig | None = None
+    refiner: RefinerConfig | None = None
 
     def __post_init__(self) -> None:
         """Refuse widths that the attention gates cannot reduce."""
@@ -80,7 +96,7 @@ class NetworkConfig:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> NetworkConfig:
         """Rebuild a configuration written by `to_dict`."""
-        adapter = values.get("adapter")
+        adapter, refiner = values.get("adapter"), values.get("refiner")
         tuples = {name: tuple(values[name]) for name in ("key_depths", "value_depths", "decoder_channels")}
         return NetworkConfig(
             **values
@@ -88,6 +104,7 @@ class NetworkConfig:
             | {
                 "key_block": Block(values["key_block"]),
                 "adapter": None if adapter is None else AdapterConfig(**adapter),
+                "refiner": None if refiner is None else RefinerConfig(channels=tuple(refiner["channels"])),
             }
         )
 
@@ -95,7 +112,7 @@ class NetworkConfig:
 PRESETS: dict[str, NetworkConfig] = {
     # Exactly the published XMem network (arXiv 2207.07115): 62.2 M parameters.
     "xmem": NetworkConfig(),
-    # The same classes, narrower, for CPUs.
+    # The same classes, narrower, for CPUs, and a refiner.
     "small": NetworkConfig(
         key_block=Block.BASIC,
         key_depths=(2, 2, 2),
@@ -104,6 +121,7 @@ PRESETS: dict[str, NetworkConfig] = {
         hidden_channels=32,
         decoder_channels=(192, 96, 64),
         sensory_channels=64,
+        refiner=RefinerConfig(),
     ),
 }
 

@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from imos_engine.config import AdapterConfig, NetworkConfig
+from imos_engine.config import AdapterConfig, NetworkConfig, RefinerConfig
 from imos_engine.network.aggregation import aggregate
 from imos_engine.network.backbone import residual_blocks
 from imos_engine.network.decoder import Decoder, Skips
 from imos_engine.network.encoders import KeyEncoder, KeyProjection, Keys, ValueEncoder
 from imos_engine.network.fusion import fold_objects, unfold_objects
+from imos_engine.network.refiner import MovedMasks, Refiner
 
 STRIDE = 16  # frame pixels per key pixel, along each side
 
@@ -70,6 +71,7 @@ class ImosNetwork(nn.Module):
         self.value_encoder = ValueEncoder(config)
         self.key_proj = KeyProjection(config.feature_channels[2], config.key_channels)
         self.decoder = Decoder(config)
+        self.refiner = None if config.refiner is None else Refiner(config.refiner)
         if config.adapter is not None:
             self.attach_adapters(config.adapter)
 
@@ -85,6 +87,12 @@ class ImosNetwork(nn.Module):
         for block in residual_blocks(self):
             block.adapter = None
         self.config = replace(self.config, adapter=None)
+
+    def attach_refiner(self, refiner: RefinerConfig) -> None:
+        """Put an untrained refiner behind the decoder."""
+        parameter = next(self.parameters())
+        self.refiner = Refiner(refiner).to(parameter.device, parameter.dtype)
+        self.config = replace(self.config, refiner=refiner)
 
     def initial_hidden(self, batch: int, objects: int, height: int, width: int) -> Tensor:
         """Sensory memory before the first frame: zeros (B, K, Ch, height, width), at stride 16, in float32."""
@@ -130,3 +138,15 @@ class ImosNetwork(nn.Module):
         logit = F.interpolate(logit.float(), scale_factor=4, mode="bilinear", align_corners=False)
         logits, probabilities = aggregate(torch.sigmoid(unfold_objects(logit, objects)[:, :, 0]))
         return unfold_objects(folded, objects), logits, probabilities
+
+    def refine(self, frames: Tensor, coarse: Tensor, moved: MovedMasks) -> tuple[Tensor, Tensor, Tensor]:
+        """Sharper masks from what `decode` gave and what the neighbouring frame says.
+
+        Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits of the objects.
+        Returns: aggregated logits and probabilities (B, K+1, H, W), and the logit of each object's presence (B, K).
+        """
+        if self.refiner is None:
+            raise ValueError("this network has no refiner; ask `network.refiner` before calling refine")
+        refined = self.refiner(frames, coarse, moved)
+        logits, probabilities = aggregate(torch.sigmoid(refined.logits))
+        return logits, probabilities, refined.presence

@@ -1,16 +1,20 @@
 """One clip through the network, with gradients: the figure of the method."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from imos_engine.memory.attention import affinity, read_memory, similarity
 from imos_engine.network import FrameFeatures, ImosNetwork
+from imos_engine.network.refiner import moved_masks
+from imos_engine.training.clips import Batch
+from imos_engine.training.losses import presence_loss, segmentation_loss, without_padding
 
-from .losses import segmentation_loss, without_padding
+PRESENCE_WEIGHT = 0.1  # of the presence's loss beside the masks'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,51 +47,73 @@ def regular_plan(frames: int, write_every: int) -> ClipPlan:
     return ClipPlan(references=references, deep_updates=frozenset(range(write_every, frames, write_every)))
 
 
-def follow_clip(
-    network: ImosNetwork, frames: Tensor, seed: Tensor, valid: Tensor, plan: ClipPlan, *, top_k: int | None
-) -> list[Tensor]:
-    """Carry the objects of frame 0 through the clip.
+class Followed(NamedTuple):
+    """A clip after its seed: one entry per frame 1..T-1."""
 
-    Shapes: frames (B, T, 3, H, W) normalised; seed (B, K, H, W), 0 or 1; valid (B, K), False for padding.
-    Returns: for frames 1..T-1 the logits (B, K+1, H, W) of background and objects; padded channels are -inf.
-    """
-    batch, length = frames.shape[:2]
+    logits: list[Tensor]  # (B, K+1, H, W) of background and objects; padded channels are -inf
+    presence: list[Tensor]  # (B, K) logits of the object being in the frame; empty without a refiner
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipConditions:
+    """How a clip is followed."""
+
+    plan: ClipPlan
+    top_k: int | None  # memory pixels each query pixel reads; None reads all
+    disturbance: Callable[[Tensor], Tensor] = lambda flow: flow  # what training does to the flow of a frame
+
+
+def follow_clip(network: ImosNetwork, batch: Batch, conditions: ClipConditions) -> Followed:
+    """Carry the objects of frame 0 through the clip."""
+    memory_learns = any(parameter.requires_grad for parameter in network.decoder.parameters())
+    frames, valid, plan = batch.frames, batch.valid, conditions.plan
+    seed = batch.masks[:, 0]
+    clips, length = frames.shape[:2]
     # Time first, so that one frame of all clips is one slice of the features.
-    features = network.encode_frames(frames.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last))
-    at = [features[index * batch : (index + 1) * batch] for index in range(length)]
-    hidden = network.initial_hidden(batch, seed.shape[1], *at[0].key.shape[-2:])
+    pixels = frames.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    features = network.encode_frames(pixels)
+    at = [features[index * clips : (index + 1) * clips] for index in range(length)]
+    hidden = network.initial_hidden(clips, seed.shape[1], *at[0].key.shape[-2:])
     value, hidden = network.encode_values(frames[:, 0], at[0].f16, seed, hidden, deep_update=True)
-    values = {0: value}
-    predictions = []
+    values, masks = {0: value}, seed
+    followed = Followed([], [])
     for index in range(1, length):
         deep = index in plan.deep_updates
-        read = plan.references[index]
-        readout = _read([at[i] for i in read], [values[i] for i in read], at[index], top_k=top_k)
-        hidden, logits, _ = network.decode(at[index], readout, hidden, update_hidden=not deep and index < length - 1)
-        predictions.append(without_padding(logits.float(), valid))
+        with torch.set_grad_enabled(memory_learns and torch.is_grad_enabled()):
+            read = plan.references[index]
+            readout = _read([at[i] for i in read], [values[i] for i in read], at[index], top_k=conditions.top_k)
+            update_hidden = not deep and index < length - 1
+            hidden, logits, _ = network.decode(at[index], readout, hidden, update_hidden=update_hidden)
+        if network.refiner is not None:
+            moved = moved_masks(
+                masks, frames[:, index - 1], frames[:, index], conditions.disturbance(batch.flow[:, index])
+            )
+            logits, _, presence = network.refine(frames[:, index], logits[:, 1:], moved)
+            followed.presence.append(presence)
+        followed.logits.append(without_padding(logits.float(), valid))
+        masks = followed.logits[-1].softmax(dim=1)[:, 1:]
         if index in plan.memory_frames:
-            masks, f16 = predictions[-1].softmax(dim=1)[:, 1:], at[index].f16
-            values[index], hidden = network.encode_values(frames[:, index], f16, masks, hidden, deep_update=deep)
-    return predictions
+            with torch.set_grad_enabled(memory_learns and torch.is_grad_enabled()):
+                values[index], hidden = network.encode_values(
+                    frames[:, index], at[index].f16, masks, hidden, deep_update=deep
+                )
+    return followed
 
 
 def clip_loss(
-    network: ImosNetwork,
-    frames: Tensor,
-    masks: Tensor,
-    valid: Tensor,
-    plan: ClipPlan,
-    *,
-    top_k: int | None,
-    hardest: float = 1.0,
-) -> tuple[Tensor, list[Tensor]]:
-    """Mean loss of frames 1..T-1, and their logits (see `follow_clip`); masks (B, T, K, H, W), 0 or 1."""
-    predictions = follow_clip(network, frames, masks[:, 0], valid, plan, top_k=top_k)
+    network: ImosNetwork, batch: Batch, conditions: ClipConditions, *, hardest: float = 1.0
+) -> tuple[Tensor, Followed]:
+    """Mean loss of frames 1..T-1, and what was predicted on them."""
+    followed = follow_clip(network, batch, conditions)
     losses = [
-        segmentation_loss(logits, masks[:, index], valid, hardest=hardest)
-        for index, logits in enumerate(predictions, start=1)
+        segmentation_loss(logits, batch.masks[:, index], batch.valid, hardest=hardest)
+        for index, logits in enumerate(followed.logits, start=1)
     ]
-    return torch.stack(losses).mean(), predictions
+    losses += [
+        PRESENCE_WEIGHT * presence_loss(presence, batch.masks[:, index], batch.valid)
+        for index, presence in enumerate(followed.presence, start=1)
+    ]
+    return torch.stack(losses).sum() / len(followed.logits), followed
 
 
 def _read(memory: list[FrameFeatures], values: list[Tensor], query: FrameFeatures, *, top_k: int | None) -> Tensor:

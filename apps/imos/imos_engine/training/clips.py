@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from imos_engine.intensity import robust_intensity
+from imos_engine.motion import FlowEstimator, grey_bytes
 from imos_engine.training.augmentation import LabelledClip, augmented, with_some_objects
 from imos_engine.training.recipe import Phase
 
@@ -47,11 +49,12 @@ class Batch:
     frames: Tensor  # (B, T, 3, H, W) float32, normalised as at inference
     masks: Tensor  # (B, T, K, H, W) float32, 0 or 1
     valid: Tensor  # (B, K), False for padding
+    flow: Tensor  # (B, T, 2, H, W) float32: where each pixel lies in the frame before, in pixels; zeros for frame 0
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         frames, masks = self.frames.to(device, non_blocking=True), self.masks.to(device, non_blocking=True)
-        return Batch(frames=frames, masks=masks, valid=self.valid.to(device))
+        return Batch(frames=frames, masks=masks, valid=self.valid.to(device), flow=self.flow.to(device))
 
 
 class ClipBatches(Dataset[Batch]):
@@ -84,7 +87,16 @@ def collate(clips: list[LabelledClip]) -> Batch:
     objects = max(1, int(labels.max()))
     numbers = torch.arange(1, objects + 1)
     masks = (labels[:, :, None] == numbers[:, None, None]).float()
-    return Batch(frames=frames, masks=masks, valid=masks[:, 0].flatten(2).any(dim=2))
+    flow = torch.stack([flow_of_clip(clip) for clip in frames])
+    return Batch(frames=frames, masks=masks, valid=masks[:, 0].flatten(2).any(dim=2), flow=flow)
+
+
+def flow_of_clip(frames: Tensor) -> Tensor:
+    """Optical flow from every frame to the one before: (T, 3, H, W) -> (T, 2, H, W), zeros for frame 0."""
+    grey, estimator = grey_bytes(frames), FlowEstimator()
+    pairs = zip(grey[1:], grey[:-1], strict=True)
+    flow = [np.zeros((2, *grey.shape[1:]), dtype=np.float32), *(estimator.origin(*pair) for pair in pairs)]
+    return torch.from_numpy(np.stack(flow))
 
 
 def batches_from(dataset: ClipBatches, first_step: int, *, workers: int) -> DataLoader[Batch]:
@@ -113,3 +125,4 @@ class _StepsFrom(Sampler[int]):
 
 def _one_thread(_worker: int) -> None:
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)

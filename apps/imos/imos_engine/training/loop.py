@@ -15,8 +15,9 @@ from imos_engine.config import Precision
 from imos_engine.network import ImosNetwork
 from imos_engine.network.checkpoint import save_network
 from imos_engine.synthesis import SequenceGenerator, SynthesisConfig
-from imos_engine.training.clip_step import clip_loss, random_plan
+from imos_engine.training.clip_step import ClipConditions, clip_loss, random_plan
 from imos_engine.training.clips import Batch, ClipBatches, ClipSource, SourceFactory, batches_from
+from imos_engine.training.disturbance import Disturbance
 from imos_engine.training.journal import Journal
 from imos_engine.training.recipe import Phase, TrainingConfig
 from imos_engine.training.run_state import RunState, start_run
@@ -139,20 +140,13 @@ class _Run:
         for batch in (batch.to(self.device) for batch in batches):
             plan = random_plan(phase.frames, phase.reference_frames, config.deep_update_probability, choose)
             with self._autocast():
-                loss, predictions = clip_loss(
-                    state.network,
-                    batch.frames,
-                    batch.masks,
-                    batch.valid,
-                    plan,
-                    top_k=config.top_k,
-                    hardest=hardest_share(phase, done),
-                )
+                conditions = ClipConditions(plan=plan, top_k=config.top_k, disturbance=Disturbance(choose))
+                loss, followed = clip_loss(state.network, batch, conditions, hardest=hardest_share(phase, done))
             (loss / len(batches)).backward()
             loss_sum += float(loss.detach()) / len(batches)
         norm = self._descend()
         if (state.position.total_steps + 1) % config.log_every == 0:
-            scores = object_scores(predictions, batch.masks, batch.valid)
+            scores = object_scores(followed.logits, batch.masks, batch.valid)
             self._record_step(loss_sum, norm, scores, phase, done)
 
     def _autocast(self) -> torch.autocast:

@@ -41,6 +41,13 @@ def dice_loss(probabilities: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
     return (loss * valid).sum() / valid.sum().clamp(min=1)
 
 
+def presence_loss(presence: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
+    """Cross-entropy of each valid object being in the frame. Shapes: presence (B, K) logits; masks (B, K, H, W)."""
+    truth = masks.flatten(2).any(dim=2).float()
+    loss = F.binary_cross_entropy_with_logits(presence.float(), truth, reduction="none")
+    return (loss * valid).sum() / valid.sum().clamp(min=1)
+
+
 def label_map(masks: Tensor) -> Tensor:
     """Channel + 1 of the object at every pixel, 0 where there is none: (..., K, H, W) -> (..., H, W) integers."""
     numbers = torch.arange(1, masks.shape[-3] + 1, device=masks.device)[:, None, None]

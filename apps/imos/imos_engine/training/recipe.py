@@ -17,6 +17,7 @@ class Trainable(Enum):
     DECODER = "decoder"
     ADAPTERS = "adapters"
     ADAPTERS_AND_DECODER = "adapters+decoder"
+    REFINER = "refiner"
 
     def covers(self, parameter_name: str) -> bool:
         """Whether the parameter of this (dotted) name is trained."""

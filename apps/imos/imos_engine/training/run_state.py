@@ -83,10 +83,12 @@ class RunState:
 
 
 def start_run(config: TrainingConfig, device: torch.device, *, weights: Path | None) -> RunState:
-    """A run at its beginning, from random weights or from a file's."""
-    if weights is not None:
-        return RunState(config, load_network(weights), device)
+    """A run at its beginning, from random weights or from a file's; a refiner that the file lacks begins untrained."""
+    preset = PRESETS[config.network]
     # The global generator, because layers initialise themselves from it; restored, so that callers notice nothing.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return RunState(config, ImosNetwork(PRESETS[config.network]), device)
+        network = ImosNetwork(preset) if weights is None else load_network(weights)
+        if network.refiner is None and preset.refiner is not None:
+            network.attach_refiner(preset.refiner)
+    return RunState(config, network, device)

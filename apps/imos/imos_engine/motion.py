@@ -1,0 +1,54 @@
+"""How pixels move from one frame to the next: dense optical flow, and masks carried along it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SHOWN_DEVIATIONS = 2.5  # normalised values beyond these are black and white to the flow
+
+
+def grey_bytes(frames: Tensor) -> npt.NDArray[np.uint8]:
+    """Normalised frames as the flow sees them: (n, 3, h, w) -> (n, h, w)."""
+    grey = frames.float().mean(1).clamp(-SHOWN_DEVIATIONS, SHOWN_DEVIATIONS)
+    scaled = (grey + SHOWN_DEVIATIONS) * (255 / (2 * SHOWN_DEVIATIONS))
+    pixels: npt.NDArray[np.uint8] = scaled.round().byte().cpu().numpy()
+    return pixels
+
+
+class FlowEstimator:
+    """Dense inverse search (Kroeger et al., ECCV 2016, arXiv 1603.03590), as OpenCV implements it."""
+
+    def __init__(self) -> None:
+        self._search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._search.setFinestScale(0)  # full resolution: membranes and vessels are a few pixels wide
+
+    def origin(self, current: npt.NDArray[np.uint8], neighbour: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Where each pixel of `current` lies in `neighbour`, as a displacement in pixels.
+
+        Shapes: both (h, w). Returns: (2, h, w), along x first, then along y.
+        """
+        if min(current.shape) < 16:  # too few pixels for a patch to be searched
+            return np.zeros((2, *current.shape), dtype=np.float32)
+        displacement = self._search.calc(current, neighbour, None)
+        return np.ascontiguousarray(np.moveaxis(displacement, 2, 0), dtype=np.float32)
+
+
+def follow(planes: Tensor, flow: Tensor) -> Tensor:
+    """Planes of the neighbouring frame, moved to where the flow says that they are now.
+
+    Shapes: planes (B, C, h, w); flow (B, 2, h, w) from `FlowEstimator.origin`. Returns: (B, C, h, w) in float32.
+    What comes from outside the frame is its border.
+    """
+    height, width = planes.shape[-2:]
+    rows = torch.arange(height, device=flow.device, dtype=torch.float32)[:, None]
+    columns = torch.arange(width, device=flow.device, dtype=torch.float32)[None]
+    x = (2 * (columns + flow[:, 0].float()) + 1) / width - 1
+    y = (2 * (rows + flow[:, 1].float()) + 1) / height - 1
+    grid = torch.stack((x, y), dim=-1)
+    moved: Tensor = F.grid_sample(planes.float(), grid, padding_mode="border", align_corners=False)
+    return moved

@@ -1,0 +1,109 @@
+"""From a coarse mask and the moved mask of the neighbouring frame to a sharp mask, and whether the object is there."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from imos_engine.config import RefinerConfig
+from imos_engine.motion import follow
+
+SUREST = 0.98  # a moved mask is never surer than this: the object may have ended
+EVIDENCE = 8  # planes that `evidence` stacks
+
+
+class MovedMasks(NamedTuple):
+    """What the neighbouring frame says about this one, carried along the optical flow."""
+
+    masks: Tensor  # (B, K, H, W), 0 to 1
+    change: Tensor  # (B, 1, H, W), at least 0: how much the frame differs from its moved neighbour
+
+
+def moved_masks(masks: Tensor, neighbour: Tensor, frames: Tensor, flow: Tensor) -> MovedMasks:
+    """Carry the neighbouring frame's masks here.
+
+    Shapes: masks (B, K, H, W) of the neighbour, neighbour and frames (B, 3, H, W) normalised, flow (B, 2, H, W) from
+    each pixel of `frames` to where it lies in the neighbour.
+    """
+    grey = neighbour.mean(1, keepdim=True)
+    moved = follow(torch.cat((masks.float(), grey.float()), dim=1), flow)
+    return MovedMasks(masks=moved[:, :-1], change=(frames.float().mean(1, keepdim=True) - moved[:, -1:]).abs())
+
+
+class Refined(NamedTuple):
+    """One frame after refinement."""
+
+    logits: Tensor  # (B, K, H, W), each object on its own
+    presence: Tensor  # (B, K), logit of the object being in the frame at all
+
+
+class Stage(nn.Module):
+    """Two normalised convolutions with a shortcut."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.norm1 = nn.GroupNorm(8, out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = nn.GroupNorm(8, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shapes: x (N, Cin, h, w). Returns: (N, Cout, h, w)."""
+        inner = self.norm2(self.conv2(F.silu(self.norm1(self.conv1(x)))))
+        return F.silu(inner + self.shortcut(x))
+
+
+class Refiner(nn.Module):
+    """A small U-Net at half resolution, over every object alone.
+
+    Its answer is added to a weighted sum of the two masks that it is given, so an untrained one returns their mean.
+    """
+
+    def __init__(self, config: RefinerConfig) -> None:
+        super().__init__()
+        widths = config.channels
+        self.stem = nn.Conv2d(4 * EVIDENCE, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(Stage(widths[max(level - 1, 0)], width) for level, width in enumerate(widths))
+        self.up = nn.ModuleList(
+            Stage(widths[level + 1] + widths[level], widths[level]) for level in range(len(widths) - 1)
+        )
+        self.correction = nn.Conv2d(widths[0], 4, 3, padding=1)
+        self.trust = nn.Parameter(torch.tensor([0.5, 0.5]))  # in the coarse mask, in the moved mask
+        self.presence = nn.Sequential(nn.Linear(2 * widths[-1], widths[-1]), nn.SiLU(), nn.Linear(widths[-1], 1))
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)
+
+    def forward(self, frames: Tensor, coarse: Tensor, moved: MovedMasks) -> Refined:
+        """Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits; H and W multiples of 16."""
+        objects = coarse.shape[1]
+        trusted = moved.masks.float().clamp(1 - SUREST, SUREST).logit()
+        trust = self.trust.float()
+        prior = trust[0] * coarse.float().clamp(-8, 8) + trust[1] * trusted
+        x = self.stem(F.pixel_unshuffle(evidence(frames, coarse, moved).to(self.stem.weight.dtype), 2))
+        levels = []
+        for level, stage in enumerate(self.down):
+            x = stage(F.avg_pool2d(x, 2) if level else x)
+            levels.append(x)
+        summary = torch.cat((x.mean((2, 3)), x.amax((2, 3))), dim=1)
+        for level in reversed(range(len(self.up))):
+            doubled = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = self.up[level](torch.cat((doubled, levels[level]), dim=1))
+        correction = F.pixel_shuffle(self.correction(x), 2)[:, 0].unflatten(0, (-1, objects))
+        presence = self.presence(summary)[:, 0].unflatten(0, (-1, objects))
+        return Refined(logits=prior + correction.float(), presence=presence.float())
+
+
+def evidence(frames: Tensor, coarse: Tensor, moved: MovedMasks) -> Tensor:
+    """Everything that is known of each object's pixels, on one scale: (B*K, EVIDENCE, H, W).
+
+    Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits.
+    """
+    objects = coarse.shape[1]
+    masks, sure = moved.masks.float(), coarse.float().sigmoid()
+    per_object = torch.stack((masks, sure, masks.sum(1, keepdim=True) - masks, sure.sum(1, keepdim=True) - sure), dim=2)
+    per_frame = torch.cat((frames.float(), moved.change.float()), dim=1)[:, None].expand(-1, objects, -1, -1, -1)
+    return torch.cat((2 * per_object - 1, per_frame), dim=2).flatten(0, 1)
