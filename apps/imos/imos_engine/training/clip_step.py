@@ -14,6 +14,7 @@ from imos_engine.network.refiner import moved_masks
 from imos_engine.training.clips import Batch
 from imos_engine.training.losses import presence_loss, segmentation_loss, without_padding
 
+NOWHERE = -20.0  # logit of an object that only pads the batch
 PRESENCE_WEIGHT = 0.1  # of the presence's loss beside the masks'
 
 
@@ -88,7 +89,8 @@ def follow_clip(network: ImosNetwork, batch: Batch, conditions: ClipConditions) 
             moved = moved_masks(
                 masks, frames[:, index - 1], frames[:, index], conditions.disturbance(batch.flow[:, index])
             )
-            logits, _, presence = network.refine(frames[:, index], logits[:, 1:], moved)
+            coarse = logits[:, 1:].masked_fill(~valid[..., None, None], NOWHERE)
+            logits, _, presence = network.refine(frames[:, index], coarse, moved)
             followed.presence.append(presence)
         followed.logits.append(without_padding(logits.float(), valid))
         masks = followed.logits[-1].softmax(dim=1)[:, 1:]

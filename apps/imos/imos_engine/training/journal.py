@@ -1,6 +1,7 @@
 """What a run tells about itself: a progress bar, TensorBoard, and one JSON object per line."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -8,13 +9,16 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+LOG_NAME = "log.jsonl"
+
 
 class Journal:
     """Writes to `log.jsonl` and `tensorboard/` in the run's folder; closed by leaving its `with` block."""
 
     def __init__(self, folder: Path, *, first_step: int, show_progress: bool) -> None:
-        self._lines = (folder / "log.jsonl").open("a", encoding="utf-8")
-        # Steps after the checkpoint from which a run resumes are run again: TensorBoard forgets their first values.
+        # Steps after the checkpoint from which a run resumes are run again: both logs forget their first values.
+        _forget_after(folder / LOG_NAME, first_step)
+        self._lines = (folder / LOG_NAME).open("a", encoding="utf-8")
         self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
         self._bar = tqdm(
             total=100.0, disable=not show_progress, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
@@ -38,6 +42,25 @@ class Journal:
         """Write named values of this step everywhere."""
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
-        self._lines.write(json.dumps({"step": step} | {name: round(value, 6) for name, value in values.items()}) + "\n")
+        # Six digits, not six decimals: a learning rate may be 1e-6.
+        self._lines.write(json.dumps({"step": step} | {name: float(f"{one:.6g}") for name, one in values.items()}))
+        self._lines.write("\n")
         self._lines.flush()
         self._bar.set_postfix({"step": step} | {name: f"{value:.3g}" for name, value in values.items()})
+
+
+def read_log(path: Path) -> Iterator[dict[str, float]]:
+    """The objects of a `log.jsonl`; a line that a crash cut short is left out."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue
+
+
+def _forget_after(log: Path, step: int) -> None:
+    """Leave the lines up to this step; at step 0, where a run begins, none."""
+    kept = [line for line in read_log(log) if 0 < step >= line["step"]]
+    log.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")

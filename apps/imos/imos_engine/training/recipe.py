@@ -49,6 +49,7 @@ class Phase:
     warm_up: float = 0.02  # share of the phase
     hardest_pixels: tuple[float, float] = (1.0, 1.0)  # share of pixels in the cross-entropy, at start and end
     trainable: Trainable | None = None  # what moves in this phase; None: what moves in the run
+    source: Mapping[str, Any] = field(default_factory=dict)  # further settings of what makes the clips
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
@@ -77,6 +78,7 @@ class ValidationConfig:
     size: int = 128  # pixels
     seed: int = 990_001  # of the generator; training must use another
     write_every: int = 4  # frames between two memory frames
+    source: Mapping[str, Any] = field(default_factory=dict)  # further settings of what makes the clips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,7 @@ class TrainingConfig:
     deep_update_probability: float = 0.2  # per frame
     top_k: int | None = 30  # memory pixels each query pixel reads; None reads all
     checkpoint_every: int = 100  # steps
+    keep_snapshots: int | None = None  # steps between two copies of the averaged weights that are kept; None: no copies
     log_every: int = 20  # steps
     workers: int = 1  # processes that produce clips; 0 produces them in this one
 
@@ -108,9 +111,11 @@ class TrainingConfig:
             raise ValueError(f"validation.seed must differ from seed, both are {self.seed}")
         if not 0 <= self.deep_update_probability <= 1 or not 0 <= self.average_decay < 1:
             raise ValueError("deep_update_probability must lie in [0, 1] and average_decay in [0, 1)")
-        if min(self.validation.every, self.checkpoint_every, self.log_every) < 1 or self.workers < 0:
+        snapshots = 1 if self.keep_snapshots is None else self.keep_snapshots
+        intervals = self.validation.every, self.checkpoint_every, self.log_every, snapshots
+        if min(intervals) < 1 or self.workers < 0:
             raise ValueError(
-                "the intervals of validation, checkpoint and log must be at least 1 step, workers 0 or more"
+                "the intervals of validation, checkpoint, log and snapshots must be at least 1 step, workers 0 or more"
             )
 
     def trainable_in(self, phase: Phase) -> Trainable:

@@ -1,5 +1,6 @@
 """Everything that a run needs to go on where it stopped."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from imos_engine.config import PRESETS
+from imos_engine.config import PRESETS, Precision
 from imos_engine.network import ImosNetwork
 from imos_engine.network.checkpoint import load_network
 from imos_engine.training.averaging import AveragedNetwork
@@ -25,6 +26,7 @@ class RunState:
 
     def __init__(self, config: TrainingConfig, network: ImosNetwork, device: torch.device) -> None:
         self.config = config
+        self.device = device
         self.network: ImosNetwork = network.to(device).to(memory_format=torch.channels_last)
         self.average = AveragedNetwork(self.network, decay=config.average_decay)
         for phase in config.phases:
@@ -47,6 +49,10 @@ class RunState:
         if not self.trained_parameters:
             raise ValueError(f"trainable={trainable.value!r} leaves nothing to train: attach adapters first")
 
+    def autocast(self) -> torch.autocast:
+        """The recipe's number format, as a context."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision is Precision.BFLOAT16)
+
     def save(self, folder: Path) -> None:
         """Write the checkpoint; a crash leaves the previous one."""
         state = {
@@ -60,16 +66,17 @@ class RunState:
         torch.save(state, beside)
         beside.replace(folder / CHECKPOINT_NAME)
 
-    def restore(self, folder: Path) -> bool:
-        """Go on from the folder's checkpoint; False if there is none. The recipe may have changed, the network not."""
-        path = folder / CHECKPOINT_NAME
-        if not path.is_file():
-            return False
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint. The recipe may have changed since, but not which weights there are and which move.
+
+        Raises:
+            ValueError: they have.
+        """
         before = config_from_dict(state["config"])
         if before.network != self.config.network:
             raise ValueError(
-                f"{path} holds the network {before.network!r}, not {self.config.network!r}; use another output folder"
+                f"the checkpoint holds the network {before.network!r}, not {self.config.network!r}; "
+                "use another output folder"
             )
         if any(before.moves(name) != self.config.moves(name) for name, _ in self.network.named_parameters()):
             raise ValueError(

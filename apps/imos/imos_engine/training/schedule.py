@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .recipe import Phase
 
@@ -15,6 +15,28 @@ class Position:
     step: int = 0  # optimizer steps done in this phase
     minutes: float = 0.0  # wall clock spent in this phase
     total_steps: int = 0  # optimizer steps done in all phases
+    earlier_minutes: float = 0.0  # wall clock spent in the phases before
+    frames: int = 0  # frames that the network has learned from, in all phases and processes
+
+    @property
+    def total_minutes(self) -> float:
+        """Wall clock spent in all phases."""
+        return self.earlier_minutes + self.minutes
+
+    def after_step(self, phase: Phase, *, minutes: float, processes: int = 1) -> "Position":
+        """Where the run stands one optimizer step later, `minutes` into the phase."""
+        frames = phase.frames * phase.batch * phase.accumulate * processes
+        return replace(
+            self,
+            step=self.step + 1,
+            total_steps=self.total_steps + 1,
+            minutes=minutes,
+            frames=self.frames + frames,
+        )
+
+    def next_phase(self) -> "Position":
+        """The beginning of the next phase."""
+        return replace(self, phase=self.phase + 1, step=0, minutes=0.0, earlier_minutes=self.total_minutes)
 
 
 def progress(phase: Phase, position: Position) -> float:

@@ -1,17 +1,21 @@
 """How well a network follows objects through held-out clips longer than those it was trained on."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from imos_engine.metrics import region_similarity
 from imos_engine.network import ImosNetwork
 from imos_engine.training.augmentation import LabelledClip, with_some_objects
-from imos_engine.training.clip_step import ClipConditions, follow_clip, regular_plan
+from imos_engine.training.clip_step import follow_clip, regular_plan
 from imos_engine.training.clips import Batch, ClipSource, collate
 from imos_engine.training.losses import label_map
+
+Labels = NDArray[np.integer[Any]]
 
 MOST_OBJECTS = 3  # followed per clip
 
@@ -24,27 +28,31 @@ def held_out_clips(source: ClipSource, clips: int) -> list[Batch]:
 
 
 @torch.no_grad()
-def mean_similarity(
+def predicted_labels(
     network: ImosNetwork, batches: Sequence[Batch], *, write_every: int, top_k: int | None, device: torch.device
-) -> float:
-    """Mean J over the objects of all clips, seed frames left out; the network stays in evaluation mode."""
+) -> list[Labels]:
+    """The labels (B, T-1, H, W) of all frames but the seed, per batch; the network stays in evaluation mode."""
     network.eval()
-    scores: list[float] = []
+    predicted = []
     for batch in (batch.to(device) for batch in batches):
         plan = regular_plan(batch.frames.shape[1], write_every)
-        followed = follow_clip(network, batch, ClipConditions(plan=plan, top_k=top_k))
-        scores += object_scores(followed.logits, batch.masks, batch.valid)
+        logits = follow_clip(network, batch.frames, batch.masks[:, 0], batch.valid, plan, top_k=top_k)
+        predicted.append(_labels(logits))
+    return predicted
+
+
+def mean_similarity(batches: Sequence[Batch], predicted: Sequence[Labels]) -> float:
+    """Mean J over the objects of all clips, seed frames left out; nan without an object."""
+    pairs = zip(batches, predicted, strict=True)
+    scores = [score for batch, labels in pairs for score in _scores(labels, batch.masks, batch.valid)]
     return float(np.mean(scores)) if scores else float("nan")
 
 
 def seed_similarity(batches: Sequence[Batch]) -> float:
     """Mean J of repeating the seed mask: what a useful network must beat."""
-    scores: list[float] = []
-    for batch in batches:
-        background = torch.full_like(batch.masks[:, 0, :1], 0.5)
-        repeated = torch.cat([background, batch.masks[:, 0]], dim=1)
-        scores += object_scores([repeated] * (batch.masks.shape[1] - 1), batch.masks, batch.valid)
-    return float(np.mean(scores)) if scores else float("nan")
+    seeds = [label_map(batch.masks[:, :1]).cpu().numpy() for batch in batches]
+    repeated = [seed.repeat(batch.masks.shape[1] - 1, axis=1) for seed, batch in zip(seeds, batches, strict=True)]
+    return mean_similarity(batches, repeated)
 
 
 def object_scores(logits: Sequence[Tensor], masks: Tensor, valid: Tensor) -> list[float]:
@@ -52,7 +60,14 @@ def object_scores(logits: Sequence[Tensor], masks: Tensor, valid: Tensor) -> lis
 
     Shapes: logits T-1 times (B, K+1, H, W); masks (B, T, K, H, W); valid (B, K).
     """
-    predicted = torch.stack([frame.argmax(dim=1) for frame in logits], dim=1).cpu().numpy()
+    return _scores(_labels(logits), masks, valid)
+
+
+def _labels(logits: Sequence[Tensor]) -> Labels:
+    return torch.stack([frame.argmax(dim=1) for frame in logits], dim=1).cpu().numpy()
+
+
+def _scores(predicted: Labels, masks: Tensor, valid: Tensor) -> list[float]:
     truth = label_map(masks[:, 1:]).cpu().numpy()
     scores = []
     for clip, channel in valid.nonzero().tolist():

@@ -1,0 +1,65 @@
+"""The refiner: what it does untrained, and what its evidence may depend on."""
+
+import pytest
+import torch
+
+from imos_engine.config import RefinerConfig
+from imos_engine.network.refiner import MovedMasks, Refiner, moved_masks
+
+SMALL = RefinerConfig(channels=(8, 16))
+
+
+def refiner(*, random: bool = False) -> Refiner:
+    torch.manual_seed(0)
+    module = Refiner(SMALL)
+    if random:
+        torch.nn.init.normal_(module.correction.weight, std=0.3)
+    return module.eval()
+
+
+def inputs(objects: int = 2):
+    generator = torch.Generator().manual_seed(1)
+    frames = torch.randn(1, 3, 32, 48, generator=generator)
+    coarse = 3 * torch.randn(1, objects, 32, 48, generator=generator)
+    masks = torch.rand(1, objects, 32, 48, generator=generator)
+    return frames, coarse, MovedMasks(masks=masks, change=torch.rand(1, 1, 32, 48, generator=generator))
+
+
+def test_untrained_it_is_sure_where_both_masks_agree():
+    frames, coarse, moved = inputs()
+    agreed = (moved.masks > 0.6) & (coarse > 0)
+    logits = refiner()(frames, coarse, moved).logits
+    assert bool((logits[agreed] > 0).all())
+    assert bool((logits[(moved.masks < 0.4) & (coarse < 0)] < 0).all())
+
+
+def test_exchanging_two_objects_exchanges_their_answers():
+    frames, coarse, moved = inputs()
+    module = refiner(random=True)
+    straight = module(frames, coarse, moved)
+    swapped = module(frames, coarse.flip(1), moved._replace(masks=moved.masks.flip(1)))
+    torch.testing.assert_close(swapped.logits.flip(1), straight.logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(swapped.presence.flip(1), straight.presence, rtol=1e-4, atol=1e-4)
+
+
+def test_a_neighbouring_object_is_seen():
+    frames, coarse, moved = inputs()
+    module = refiner(random=True)
+    other = moved.masks.clone()
+    other[:, 1] = 1 - other[:, 1]
+    changed = module(frames, coarse, moved._replace(masks=other)).logits[:, 0]
+    assert not torch.allclose(changed, module(frames, coarse, moved).logits[:, 0])
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(5, 0), (0, -4)])
+def test_masks_move_with_the_flow_and_an_explained_frame_shows_no_change(columns, rows):
+    generator = torch.Generator().manual_seed(2)
+    neighbour = torch.rand(1, 3, 32, 48, generator=generator)
+    masks = torch.zeros(1, 1, 32, 48)
+    masks[:, :, 10:20, 15:30] = 1
+    frames = neighbour.roll((rows, columns), (2, 3))
+    flow = torch.stack((torch.full((32, 48), -float(columns)), torch.full((32, 48), -float(rows))))[None]
+    moved = moved_masks(masks, neighbour, frames, flow)
+    inner = (..., slice(6, -6), slice(6, -6))
+    torch.testing.assert_close(moved.masks[inner], masks.roll((rows, columns), (2, 3))[inner], atol=1e-4, rtol=0)
+    assert float(moved.change[inner].max()) < 1e-4
