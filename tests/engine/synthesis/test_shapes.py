@@ -5,7 +5,7 @@ import pytest
 
 from imos_engine.synthesis.fields import Coordinates
 from imos_engine.synthesis.motion import still_coordinates
-from imos_engine.synthesis.shapes import Course, blob, cells, rod
+from imos_engine.synthesis.shapes import Course, blob, cell_centres, cells, rod
 
 STILL = Course(drift=0, spin=0, swelling=0)
 
@@ -45,7 +45,8 @@ def test_a_rod_reaches_the_border_it_points_to_and_no_other(at):
 
 def test_a_partition_has_many_cells_that_change_slowly(at):
     flat = np.zeros_like(at.x)
-    partition = cells(np.random.default_rng(0), at, count=30, depth=60.0, sway=(flat, flat))
+    centres = cell_centres(np.random.default_rng(0), at.positions, 30, 60.0)
+    partition = cells(np.random.default_rng(0), at, centres=centres, depth=60.0, sway=(flat, flat))
     assert partition.max() < 30
     assert 8 < len(np.unique(partition[0])) <= 30
     same = (partition[1:] == partition[:-1]).mean()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .fields import Coordinates, FloatArray, smooth_field
 
 LabelArray = NDArray[np.uint8]
+Group = tuple[int, ...]  # regions that make one object
 
 
 class Kind(Enum):
@@ -21,6 +22,8 @@ class Kind(Enum):
     WALL = auto()
     ORGANELLE = auto()
     INSTRUMENT = auto()
+    BONE = auto()  # its hard outer layer
+    MARROW = auto()
     AIR = auto()
     VOID = auto()  # outside the field of view
 
@@ -34,7 +37,8 @@ class Anatomy:
     bends: list[FloatArray]  # smooth fields (T, H, W) of unit variance that bend outlines
     regions: LabelArray  # (T, H, W)
     kinds: list[Kind] = field(default_factory=list)
-    objects: list[tuple[int, ...]] = field(default_factory=list)  # sets of regions that make one object
+    objects: list[Group] = field(default_factory=list)
+    lookalikes: dict[int, int] = field(default_factory=dict)  # region: the region that it must look like
     across: dict[int, FloatArray] = field(default_factory=dict)  # offset across instruments, for their shading
 
     def paint(self, inside: NDArray[np.bool_], kind: Kind) -> int:

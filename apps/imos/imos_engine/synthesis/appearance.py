@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .anatomy import Anatomy, Kind
+from .anatomy import Anatomy, Group, Kind
 from .camera import blur, noise
 from .fields import Coordinates, FloatArray, screen_field, slow_paths
 from .textures import sample_texture
-from .tissue import draw_looks, is_kind, outlines, paint_tissue, separate
+from .tissue import copy_looks, draw_looks, dye_bones, is_kind, outlines, paint_tissue, separate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +40,14 @@ def textures(rng: np.random.Generator, scene: Anatomy, studio: Studio) -> tuple[
     return fine, coarse
 
 
-def ct(rng: np.random.Generator, scene: Anatomy, chosen: list[tuple[int, ...]], studio: Studio) -> FloatArray:
+def ct(rng: np.random.Generator, scene: Anatomy, chosen: list[Group], studio: Studio) -> FloatArray:
     """Nearly constant tissues of little contrast, noise, streaks; (T, H, W)."""
     span = float(np.exp(rng.uniform(np.log(0.12), np.log(0.6))))
     looks = draw_looks(rng, scene.kinds, span=span, grain=0.15 * span * rng.random())
-    separate(rng, looks, scene.regions, chosen, contrast=0.2 * span)
+    cortex = float(looks.mean.max() + span * rng.uniform(0, 0.8))
+    dye_bones(looks, scene.kinds, cortex=cortex, marrow=cortex - span * float(rng.uniform(0.1, 1.2)))
+    separate(rng, looks, scene.regions, chosen, contrast=float(rng.uniform(0.07, 0.25)) * span)
+    copy_looks(looks, scene.lookalikes)
     image = blur(paint_tissue(scene.regions, looks, *textures(rng, scene, studio)), rng.uniform(0.3, 1.5))
     image += noise(rng, image.shape, rng.uniform(0, 1.2)) * np.float32(span * rng.uniform(0.02, 0.25))
     if rng.random() < 0.25:
@@ -61,11 +64,13 @@ def streaks(rng: np.random.Generator, studio: Studio) -> FloatArray:
     return np.asarray(strength * np.sign(wave) * wave**4, np.float32)
 
 
-def mr(rng: np.random.Generator, scene: Anatomy, chosen: list[tuple[int, ...]], studio: Studio) -> FloatArray:
+def mr(rng: np.random.Generator, scene: Anatomy, chosen: list[Group], studio: Studio) -> FloatArray:
     """Soft tissue with a bias field, Rician noise and sometimes ghosts; (T, H, W)."""
     span = rng.uniform(0.25, 0.75)
     looks = draw_looks(rng, scene.kinds, span=span, grain=0.25 * span * rng.random())
-    separate(rng, looks, scene.regions, chosen, contrast=0.18 * span)
+    dye_bones(looks, scene.kinds, cortex=float(looks.mean.min()), marrow=float(rng.choice(looks.mean)))
+    separate(rng, looks, scene.regions, chosen, contrast=float(rng.uniform(0.07, 0.22)) * span)
+    copy_looks(looks, scene.lookalikes)
     image = blur(paint_tissue(scene.regions, looks, *textures(rng, scene, studio)), rng.uniform(0.4, 1.8))
     bias = screen_field(rng, studio.screen.positions, studio.size, correlation=60, wavelength=rng.uniform(0.8, 2))
     image *= cv2.exp(bias * np.float32(rng.uniform(0, 0.3))).reshape(image.shape)
@@ -77,13 +82,14 @@ def mr(rng: np.random.Generator, scene: Anatomy, chosen: list[tuple[int, ...]], 
     return np.asarray(np.hypot(image, level * noise(rng, image.shape, grain)), np.float32)
 
 
-def ultrasound(rng: np.random.Generator, scene: Anatomy, chosen: list[tuple[int, ...]], studio: Studio) -> FloatArray:
+def ultrasound(rng: np.random.Generator, scene: Anatomy, chosen: list[Group], studio: Studio) -> FloatArray:
     """Speckle, dark cavities, bright interfaces, shadows and gain; (T, H, W)."""
     looks = draw_looks(rng, scene.kinds, span=rng.uniform(0.3, 0.7), grain=0.05)
     for region, kind in enumerate(scene.kinds):
         if kind is Kind.CAVITY:
             looks.mean[region] = rng.uniform(0.03, 0.2)
     separate(rng, looks, scene.regions, chosen, contrast=0.12)
+    copy_looks(looks, scene.lookalikes)
     image = paint_tissue(scene.regions, looks, *textures(rng, scene, studio))
     edges = outlines(scene.regions, 1).astype(np.float32)
     image += blur(edges, 0.8) * np.float32(rng.uniform(0, 0.35)) * (1 + 0.7 * scene.bends[1]).clip(0, 2)
@@ -118,28 +124,34 @@ def shadows(rng: np.random.Generator, studio: Studio) -> FloatArray:
     return np.asarray(1 - np.float32(0.85) * band * depth, np.float32)
 
 
-def em(rng: np.random.Generator, scene: Anatomy, chosen: list[tuple[int, ...]], studio: Studio) -> FloatArray:
+def em(rng: np.random.Generator, scene: Anatomy, chosen: list[Group], studio: Studio) -> FloatArray:
     """Dark membranes, granular interiors, brightness that jumps from slice to slice; (T, H, W)."""
-    looks = draw_looks(rng, scene.kinds, span=rng.uniform(0.02, 0.25), grain=rng.uniform(0.01, 0.07))
-    separate(rng, looks, scene.regions, chosen, contrast=0.02)
+    looks = draw_looks(rng, scene.kinds, span=rng.uniform(0.01, 0.2), grain=rng.uniform(0.01, 0.09))
+    separate(rng, looks, scene.regions, chosen, contrast=0.01)
     darkness = np.float32(rng.uniform(0.15, 0.45))
+    stain = rng.uniform(0.2, 1.0)
     for region, kind in enumerate(scene.kinds):
         if kind is Kind.ORGANELLE:
-            looks.mean[region] -= darkness * np.float32(rng.uniform(0.3, 1.0))
-            looks.coarse[region] += np.float32(rng.uniform(0, 0.08))
+            pale = rng.random() < 0.15
+            looks.mean[region] -= darkness * np.float32(-0.2 if pale else stain * rng.uniform(0.7, 1.0))
+            looks.coarse[region] *= np.float32(0.3)
+    copy_looks(looks, scene.lookalikes)
     image = paint_tissue(scene.regions, looks, *textures(rng, scene, studio))
-    membrane = outlines(scene.regions, int(rng.integers(1, 3))).astype(np.float32)
-    image -= blur(membrane, rng.uniform(0.4, 1.0)) * darkness
-    image = blur(image, rng.uniform(0.2, 1.0))
+    width = int(rng.choice((1, 2, 3, 4), p=(0.25, 0.35, 0.25, 0.15)))
+    membrane = blur(outlines(scene.regions, width).astype(np.float32), rng.uniform(0.4, 0.6 + 0.4 * width))
+    patchy = (1 + np.float32(rng.uniform(0, 0.6)) * scene.bends[2]).clip(0.3, 1.7)  # oblique membranes are faint
+    image -= membrane * patchy * darkness
+    image = blur(image, rng.uniform(0.2, 1.2))
     image += noise(rng, image.shape, rng.uniform(0, 1)) * np.float32(rng.uniform(0.01, 0.1))
     flicker = rng.normal(0, rng.uniform(0, 0.05), (2, len(image), 1, 1)).astype(np.float32)
     return np.asarray(image * (1 + flicker[0]) + flicker[1], np.float32)
 
 
-def endoscopy(rng: np.random.Generator, scene: Anatomy, chosen: list[tuple[int, ...]], studio: Studio) -> FloatArray:
+def endoscopy(rng: np.random.Generator, scene: Anatomy, chosen: list[Group], studio: Studio) -> FloatArray:
     """Coloured tissue under one lamp: vessels, highlights, smoke, metal instruments; (T, H, W, 3) RGB."""
     looks = draw_looks(rng, scene.kinds, span=rng.uniform(0.15, 0.5), grain=rng.uniform(0.02, 0.12))
     separate(rng, looks, scene.regions, chosen, contrast=0.06)
+    copy_looks(looks, scene.lookalikes)
     fine, coarse = textures(rng, scene, studio)
     light = paint_tissue(scene.regions, looks, fine, coarse)
     light *= (1 + np.float32(rng.uniform(0, 0.3)) * scene.bends[1]).clip(0.3, 1.8)

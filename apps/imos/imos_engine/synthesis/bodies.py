@@ -53,11 +53,14 @@ def paint_plain(rng: np.random.Generator, scene: Anatomy, centre: Centre, radius
     """One body, sometimes with a core."""
     level = random_blob(rng, scene, centre, radius)
     outer = scene.paint(level < 1, Kind.TISSUE)
-    scene.name(outer)
-    if rng.random() < 0.25:
-        inner = scene.paint(level < rng.uniform(0.15, 0.5), Kind.TISSUE)
-        scene.name(inner)
-        scene.name(outer, inner)
+    if rng.random() < 0.75:
+        scene.name(outer)
+        return
+    inner = scene.paint(level < rng.uniform(0.15, 0.5), Kind.TISSUE)
+    scene.name(inner)
+    scene.name(outer, inner)
+    if rng.random() < 0.3:
+        scene.name(outer)
 
 
 def paint_shell(rng: np.random.Generator, scene: Anatomy, centre: Centre, radius: float) -> None:

@@ -26,15 +26,25 @@ def noise(rng: np.random.Generator, shape: tuple[int, ...], grain: float) -> Flo
     return soft / np.float32(soft.std())
 
 
-def enlarge(frames: FloatArray, factor: float) -> FloatArray:
-    """As if taken with pixels `factor` times as large and enlarged again; (T, H, W) or (T, H, W, 3)."""
+def enlarge(rng: np.random.Generator, frames: FloatArray, factor: float) -> FloatArray:
+    """As if taken with pixels `factor` times as large, noise included, and enlarged; (T, H, W) or (T, H, W, 3)."""
     if factor < 1.1:
         return frames
     height, width = frames.shape[1:3]
     small = max(8, round(width / factor)), max(8, round(height / factor))
-    shrunk = [cv2.resize(frame, small, interpolation=cv2.INTER_AREA) for frame in frames]
-    smooth = cv2.INTER_LINEAR if factor < 2 else cv2.INTER_CUBIC
+    method = cv2.INTER_AREA if rng.random() < 0.8 else cv2.INTER_LINEAR  # the second aliases, as thin slices do
+    shrunk = np.stack([cv2.resize(frame, small, interpolation=method) for frame in frames])
+    if rng.random() < 0.6:
+        shrunk += noise(rng, shrunk.shape, 0) * (shrunk.std() * np.float32(rng.uniform(0, 0.2)))
+    smooth = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST)[int(rng.choice(3, p=(0.5, 0.35, 0.15)))]
     return np.stack([cv2.resize(frame, (width, height), interpolation=smooth) for frame in shrunk])
+
+
+def through_slab(frames: FloatArray) -> FloatArray:
+    """Thick slices (T, ...) out of 2 T - 1 thin ones: each is the weighted mean of its own and the half-way ones."""
+    before = np.concatenate([frames[:1], frames[1::2]])
+    after = np.concatenate([frames[1::2], frames[-1:]])
+    return np.asarray(0.5 * frames[::2] + 0.25 * before + 0.25 * after, np.float32)
 
 
 def regrade(rng: np.random.Generator, frames: FloatArray, *, may_invert: bool) -> FloatArray:

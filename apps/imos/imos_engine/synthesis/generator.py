@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import appearance, recipes
-from .anatomy import Anatomy, LabelArray
+from .anatomy import Anatomy, Group, LabelArray
 from .appearance import Studio
-from .camera import enlarge, regrade
+from .camera import enlarge, regrade, through_slab
+from .endings import end_objects
 from .fields import Coordinates, FloatArray
 from .motion import Motion, moving_coordinates, still_coordinates
 from .targets import choose_objects, keep_labels, paint_labels
@@ -22,7 +23,7 @@ TAKES = 3  # appearances drawn until one shows an object clearly enough
 ATTEMPTS = 12  # scenes drawn until one shows a followable object; one fails in about ten
 
 Recipe = Callable[[np.random.Generator, Coordinates, float], Anatomy]
-Appearance = Callable[[np.random.Generator, Anatomy, list[tuple[int, ...]], Studio], FloatArray]
+Appearance = Callable[[np.random.Generator, Anatomy, list[Group], Studio], FloatArray]
 
 RECIPES: dict[str, Recipe] = {
     "ct": recipes.trunk,
@@ -52,7 +53,9 @@ class SynthesisConfig:
     correlation: tuple[float, float] = (12.0, 50.0)  # slices over which shapes change
     shares: tuple[float, ...] = (0.25, 0.25, 0.18, 0.17, 0.15)  # of ct, mr, ultrasound, endoscopy, em
     foreign_share: float = 0.15  # clips whose scene comes from another modality's recipe
-    largest_enlargement: float = 5.0  # how coarse the pixels of a clip may be
+    largest_enlargement: float = 6.0  # how coarse the pixels of a clip may be
+    ending_share: float = 0.35  # clips in which an object is made to end, of those where none ends by itself
+    thick_share: float = 0.25  # CT and MR clips whose slices are so thick that what lies between them shows
 
     def __post_init__(self) -> None:
         if self.frames < 2:
@@ -65,6 +68,9 @@ class SynthesisConfig:
             raise ValueError(f"max_gap must be at least 1 slice, got {self.max_gap}")
         if not 0 < self.correlation[0] <= self.correlation[1]:
             raise ValueError(f"correlation must be two increasing lengths above 0 slices, got {self.correlation}")
+        for name in ("foreign_share", "ending_share", "thick_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
         if self.largest_enlargement < 1:
             raise ValueError(f"largest_enlargement must be at least 1, got {self.largest_enlargement}")
         if len(self.shares) != len(MODALITIES) or min(self.shares) < 0 or sum(self.shares) <= 0:
@@ -95,11 +101,13 @@ class SequenceGenerator:
         rng = np.random.default_rng(np.random.SeedSequence((self.seed, index)))
         shares = np.array(self.settings.shares)
         modality = MODALITIES[rng.choice(len(MODALITIES), p=shares / shares.sum())]
-        scene, chosen, studio = self._scene(rng, modality)
-        labels = paint_labels(scene, chosen)
+        thick = modality in ("ct", "mr") and rng.random() < self.settings.thick_share
+        scene, chosen, studio = self._scene(rng, modality, thick)
+        labels = paint_labels(scene, chosen)[:: 2 if thick else 1]
         for _ in range(TAKES):
             image = APPEARANCES[modality](rng, scene, chosen, studio)
-            image = enlarge(image, random_enlargement(rng, labels, self.settings.largest_enlargement))
+            image = through_slab(image) if thick else image
+            image = enlarge(rng, image, random_enlargement(rng, labels, self.settings.largest_enlargement))
             image = regrade(rng, image, may_invert=modality in ("ct", "mr", "em"))
             visible = visible_objects(image[0], labels[0])
             if visible:
@@ -107,12 +115,14 @@ class SequenceGenerator:
                 break
         return SyntheticClip(frames=as_channels(image), labels=labels, modality=modality)
 
-    def _scene(self, rng: np.random.Generator, modality: str) -> tuple[Anatomy, list[tuple[int, ...]], Studio]:
-        """A scene with at least one object that is visible in frame 0."""
+    def _scene(self, rng: np.random.Generator, modality: str, thick: bool) -> tuple[Anatomy, list[Group], Studio]:
+        """A scene with at least one object that is visible in frame 0; of 2 T - 1 slices where they are thick."""
         settings = self.settings
         for _ in range(ATTEMPTS):
             tempo = float(np.exp(rng.uniform(*np.log(settings.correlation))))
-            positions = random_positions(rng, settings)
+            positions = random_positions(rng, settings, modality)
+            if thick:
+                positions = with_halves(positions)
             at = moving_coordinates(rng, positions, settings.size, random_motion(rng, modality, settings.size, tempo))
             screen = still_coordinates(positions, settings.size)
             scene = draw_scene(rng, modality, at, screen, tempo, settings.foreign_share)
@@ -123,13 +133,22 @@ class SequenceGenerator:
         else:
             largest = int(np.bincount(scene.regions[0].ravel()).argmax())
             chosen = [(largest,)]
+        end_objects(rng, scene, chosen, share=settings.ending_share)
         return scene, chosen, Studio(tiles=self._tiles, speckle=self._speckle, screen=screen, tempo=tempo)
 
 
-def random_positions(rng: np.random.Generator, settings: SynthesisConfig) -> FloatArray:
-    """Slice positions (T,) of the frames, at a constant gap of 1 to `max_gap` slices."""
-    gap = int(rng.integers(1, settings.max_gap + 1))
-    return (np.arange(settings.frames) * gap).astype(np.float32)
+def random_positions(rng: np.random.Generator, settings: SynthesisConfig, modality: str) -> FloatArray:
+    """Slice positions (T,) of the frames, at a gap of 1 to `max_gap` slices; electron microscopes lose some slices."""
+    gaps = np.full(settings.frames - 1, rng.integers(1, settings.max_gap + 1))
+    if modality == "em" and rng.random() < 0.2:
+        gaps[rng.integers(len(gaps))] *= rng.integers(2, 4)
+    return np.concatenate([[0], np.cumsum(gaps)]).astype(np.float32)
+
+
+def with_halves(positions: FloatArray) -> FloatArray:
+    """The same T positions with T - 1 more half-way between them."""
+    halves = np.arange(2 * len(positions) - 1) / 2
+    return np.interp(halves, np.arange(len(positions)), positions).astype(np.float32)
 
 
 def random_motion(rng: np.random.Generator, modality: str, size: int, tempo: float) -> Motion:
@@ -166,7 +185,7 @@ def draw_scene(
 
 def random_enlargement(rng: np.random.Generator, labels: LabelArray, largest: float) -> float:
     """How many times coarser the pixels are; the smallest object keeps about ten coarse pixels."""
-    if rng.random() < 0.45:
+    if rng.random() < 0.4:
         return 1.0
     smallest = np.bincount(labels[0].ravel())[1:].min()
     limit = min(largest, float(np.sqrt(smallest / 10)))

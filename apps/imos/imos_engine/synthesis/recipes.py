@@ -5,19 +5,29 @@ from __future__ import annotations
 import numpy as np
 
 from .anatomy import Anatomy, Kind, blank
-from .bodies import paint_bodies, paint_folds, paint_layers, paint_shell, random_blob, random_centre, random_course
+from .bodies import paint_bodies, paint_folds, paint_layers, paint_shell, random_centre, random_course
 from .fields import Coordinates
-from .shapes import Course, blob, cells, rod
+from .packing import neuropil, paint_packing
+from .shapes import Course, blob, rod
+from .skeleton import paint_ribs, paint_vertebra
 
 
 def trunk(rng: np.random.Generator, at: Coordinates, tempo: float) -> Anatomy:
-    """A slice through a body: air, skin, layers, organs, vessels, small look-alikes."""
+    """A slice through a body: air, skin, layers or packed organs, vessels, bones, small look-alikes."""
     scene = blank(rng, at, tempo)
-    if rng.random() < 0.7:
+    packed = rng.random() < 0.35
+    if packed:
+        paint_packing(rng, scene, count=int(rng.integers(8, 45)), depth=tempo * rng.uniform(2, 6), sway=0.05)
+    elif rng.random() < 0.7:
         paint_layers(rng, scene, int(rng.integers(1, 4)))
-    paint_bodies(rng, scene, count=int(rng.integers(3, 10)), smallest=0.06, largest=rng.uniform(0.2, 0.45))
-    if rng.random() < 0.7:
-        paint_bodies(rng, scene, count=int(rng.integers(2, 12)), smallest=0.02, largest=0.07)
+    count = int(rng.integers(0, 4)) if packed else int(rng.integers(3, 10))
+    paint_bodies(rng, scene, count=count, smallest=0.06, largest=rng.uniform(0.2, 0.45))
+    if rng.random() < 0.5:
+        paint_bodies(rng, scene, count=int(rng.integers(2, 10)), smallest=0.02, largest=0.07)
+    if rng.random() < 0.2:
+        paint_ribs(rng, scene)
+    if rng.random() < 0.2:
+        paint_vertebra(rng, scene, random_centre(rng), float(np.exp(rng.uniform(np.log(0.06), np.log(0.22)))))
     if rng.random() < 0.4:
         course = random_course(rng, scene, 0.2)
         skin = blob(rng, at, centre=(0.5, 0.5), radius=rng.uniform(0.4, 0.6), elongation=1.3, course=course)
@@ -37,16 +47,12 @@ def head_or_trunk(rng: np.random.Generator, at: Coordinates, tempo: float) -> An
 
 
 def tissue_block(rng: np.random.Generator, at: Coordinates, tempo: float) -> Anatomy:
-    """Packed cells with organelles, as in electron microscopy, or packed lobules."""
+    """Neuropil, or sometimes loose tissue with a few bodies in it."""
+    if rng.random() < 0.85:
+        return neuropil(rng, at, tempo)
     scene = blank(rng, at, tempo)
-    count = int(np.exp(rng.uniform(np.log(12), np.log(110))))
-    sway = (scene.bends[0] * np.float32(0.05), scene.bends[1] * np.float32(0.03))
-    scene.regions[:] = cells(rng, at, count=count, depth=tempo * rng.uniform(3, 8), sway=sway)
-    scene.kinds = [Kind.TISSUE] * count
-    scene.objects = [(cell,) for cell in range(count)]
-    for _ in range(int(rng.integers(0, 14))):
-        level = random_blob(rng, scene, random_centre(rng), float(np.exp(rng.uniform(np.log(0.02), np.log(0.12)))))
-        scene.name(scene.paint(level < 1, Kind.ORGANELLE))
+    paint_packing(rng, scene, count=int(rng.integers(5, 30)), depth=tempo * 5, sway=0.05)
+    paint_bodies(rng, scene, count=int(rng.integers(2, 9)), smallest=0.03, largest=0.2)
     return scene
 
 
@@ -65,11 +71,7 @@ def heart(rng: np.random.Generator, at: Coordinates, tempo: float) -> Anatomy:
 def operating_field(rng: np.random.Generator, at: Coordinates, tempo: float) -> Anatomy:
     """Large touching organs, folds, and instruments that move on their own."""
     scene = blank(rng, at, tempo)
-    count = int(rng.integers(4, 14))
-    sway = (scene.bends[0] * np.float32(0.1), scene.bends[1] * np.float32(0.05))
-    scene.regions[:] = cells(rng, at, count=count, depth=tempo * 8, sway=sway)
-    scene.kinds = [Kind.TISSUE] * count
-    scene.objects = [(cell,) for cell in range(count)]
+    paint_packing(rng, scene, count=int(rng.integers(4, 20)), depth=tempo * 8, sway=0.08)
     paint_bodies(rng, scene, count=int(rng.integers(1, 7)), smallest=0.05, largest=0.35)
     return scene
 

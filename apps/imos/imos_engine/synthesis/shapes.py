@@ -68,20 +68,25 @@ def rod(
     return np.where(u > 0, np.abs(across) * taper, np.float32(9)).astype(np.float32), across
 
 
-def cells(
-    rng: np.random.Generator, at: Coordinates, *, count: int, depth: float, sway: tuple[FloatArray, FloatArray]
-) -> NDArray[np.uint8]:
-    """A three-dimensional Voronoi partition (T, H, W) of ids 0 to count-1; `depth` slices weigh as one frame width.
+def cell_centres(rng: np.random.Generator, positions: FloatArray, count: int, depth: float) -> FloatArray:
+    """Random centres (count, 3) of cells in and around the frame: x, y and depth, all in frame widths."""
+    first, last = float(positions.min()) / depth, float(positions.max()) / depth
+    return rng.uniform((-0.25, -0.25, first - 0.3), (1.25, 1.25, last + 0.3), (count, 3)).astype(np.float32)
 
-    `sway` (two arrays (T, H, W), frame widths, along x and y) bends the walls.
+
+def cells(
+    rng: np.random.Generator, at: Coordinates, *, centres: FloatArray, depth: float, sway: tuple[FloatArray, FloatArray]
+) -> NDArray[np.uint8]:
+    """A three-dimensional Voronoi partition (T, H, W): the row of the centre that each pixel belongs to, at most 255.
+
+    `depth` slices weigh as one frame width; `sway` (two arrays (T, H, W), frame widths, along x and y) bends the walls.
     """
-    first, last = float(at.positions.min()) / depth, float(at.positions.max()) / depth
-    points = rng.uniform((-0.25, -0.25, first - 0.3), (1.25, 1.25, last + 0.3), (count, 3)).astype(np.float32)
+    count = len(centres)
     bonus = rng.uniform(0, 0.3, count).astype(np.float32) / np.float32(count)
-    plane = -2 * points[:, :2].T
+    plane = -2 * centres[:, :2].T
     result = np.empty(at.x.shape, np.uint8)
     for frame, position in enumerate(at.positions):
-        constant = (points[:, :2] ** 2).sum(1) + (points[:, 2] - position / np.float32(depth)) ** 2 - bonus
+        constant = (centres[:, :2] ** 2).sum(1) + (centres[:, 2] - position / np.float32(depth)) ** 2 - bonus
         place = np.stack([at.x[frame] + sway[0][frame], at.y[frame] + sway[1][frame]], axis=-1).reshape(-1, 2)
         distance = place @ plane
         distance += constant

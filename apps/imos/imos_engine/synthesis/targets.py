@@ -6,28 +6,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .anatomy import Anatomy, LabelArray
+from .anatomy import Anatomy, Group, LabelArray
 
 LARGEST_SHARE = 0.75  # of the frame; a larger object would be the background
-ENDING_SHARE = 0.25  # of the draws prefer an object that ends inside the clip; the others refuse one
+USUAL_AREAS = (0.025, 0.2)  # of the frame: an object in a window two to three times its size; drawn more often
+ENDING_SHARE = 0.3  # of the draws prefer an object that ends inside the clip; the others refuse one
 
 
-def choose_objects(
-    rng: np.random.Generator, scene: Anatomy, *, max_objects: int, min_area: float
-) -> list[tuple[int, ...]]:
+def choose_objects(rng: np.random.Generator, scene: Anatomy, *, max_objects: int, min_area: float) -> list[Group]:
     """Up to `max_objects` disjoint objects that a person sees in frame 0 and could follow; may be empty."""
     areas = region_areas(scene)
     per_frame = {group: areas[:, list(group)].sum(1) for group in scene.objects}
     endings_wanted = rng.random() < ENDING_SHARE
     taste = rng.uniform(0, 0.7)  # 0 likes every size alike, 0.7 mostly large objects
+    frame_area = scene.regions[0].size
     contact = border_contact(scene.regions[0], len(scene.kinds))
     weights = {
-        group: preference(area, float(contact[list(group)].sum()), taste=taste, endings_wanted=endings_wanted)
+        group: preference(
+            area, float(contact[list(group)].sum()), frame_area, taste=taste, endings_wanted=endings_wanted
+        )
         for group, area in per_frame.items()
-        if is_followable(area, min_area, scene.regions[0].size) and (endings_wanted or area.min() >= min_area / 2)
+        if is_followable(area, min_area, frame_area) and (endings_wanted or area.min() >= min_area / 2)
     }
     wanted = min(int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2])), max_objects)
-    chosen: list[tuple[int, ...]] = []
+    chosen: list[Group] = []
     while weights and len(chosen) < wanted:
         group = draw_weighted(rng, weights)
         if is_solid(scene.regions[0], group) and overlap_of_successive_frames(scene.regions, group) >= 0.15:
@@ -36,7 +38,7 @@ def choose_objects(
     return chosen
 
 
-def draw_weighted(rng: np.random.Generator, weights: dict[tuple[int, ...], float]) -> tuple[int, ...]:
+def draw_weighted(rng: np.random.Generator, weights: dict[Group, float]) -> Group:
     """One of the keys, in proportion to its weight."""
     shares = np.array(list(weights.values()))
     return list(weights)[int(rng.choice(len(shares), p=shares / shares.sum()))]
@@ -53,10 +55,11 @@ def border_contact(regions: LabelArray, count: int) -> NDArray[np.int64]:
     return np.bincount(np.concatenate(edges), minlength=count)
 
 
-def preference(areas: NDArray[np.int64], cut: float, *, taste: float, endings_wanted: bool) -> float:
+def preference(areas: NDArray[np.int64], cut: float, frame_area: int, *, taste: float, endings_wanted: bool) -> float:
     """Weight of an object in the draw; areas (T,) in pixels per frame, `cut` pixels on the border of frame 0."""
     ending = 30.0 if endings_wanted and areas[-1] == 0 else 1.0
-    return float(ending * areas[0] ** taste / (1 + 3 * cut / np.sqrt(areas[0])))
+    usual = 3.0 if USUAL_AREAS[0] <= areas[0] / frame_area <= USUAL_AREAS[1] else 1.0
+    return float(usual * ending * areas[0] ** taste / (1 + 6 * cut / np.sqrt(areas[0])))
 
 
 def is_followable(areas: NDArray[np.int64], min_area: float, frame_area: int) -> bool:
@@ -64,7 +67,7 @@ def is_followable(areas: NDArray[np.int64], min_area: float, frame_area: int) ->
     return bool(min_area <= areas[0] <= LARGEST_SHARE * frame_area and areas[1] >= min_area / 2)
 
 
-def is_solid(regions: LabelArray, group: tuple[int, ...]) -> bool:
+def is_solid(regions: LabelArray, group: Group) -> bool:
     """Not a thread of one or two pixels, nor scattered crumbs; regions of one frame (H, W)."""
     mask = np.isin(regions, group).astype(np.uint8)
     core = cv2.erode(mask, np.ones((3, 3), np.uint8))
@@ -73,7 +76,7 @@ def is_solid(regions: LabelArray, group: tuple[int, ...]) -> bool:
     return bool(core.sum() > 0.15 * area and parts[1:, cv2.CC_STAT_AREA].max() > 0.5 * area)
 
 
-def overlap_of_successive_frames(regions: LabelArray, group: tuple[int, ...]) -> float:
+def overlap_of_successive_frames(regions: LabelArray, group: Group) -> float:
     """Smallest intersection over union of an object's masks in neighbouring frames where it is in both."""
     masks = np.isin(regions, group)
     both = (masks[1:] & masks[:-1]).sum((1, 2))
@@ -83,7 +86,7 @@ def overlap_of_successive_frames(regions: LabelArray, group: tuple[int, ...]) ->
     return float((both[shared] / either[shared]).min()) if shared.any() else 1.0
 
 
-def paint_labels(scene: Anatomy, chosen: list[tuple[int, ...]]) -> LabelArray:
+def paint_labels(scene: Anatomy, chosen: list[Group]) -> LabelArray:
     """Labels (T, H, W): 0 background, 1..K the chosen objects."""
     table = np.zeros(256, np.uint8)
     for label, group in enumerate(chosen, start=1):

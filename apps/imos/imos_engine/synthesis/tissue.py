@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .anatomy import Anatomy, Kind, LabelArray
+from .anatomy import Anatomy, Group, Kind, LabelArray
 from .fields import FloatArray
 
 
@@ -38,9 +38,21 @@ def draw_looks(rng: np.random.Generator, kinds: list[Kind], *, span: float, grai
     return looks
 
 
-def separate(
-    rng: np.random.Generator, looks: Looks, regions: LabelArray, chosen: list[tuple[int, ...]], contrast: float
-) -> None:
+def dye_bones(looks: Looks, kinds: list[Kind], *, cortex: float, marrow: float) -> None:
+    """Give all bones of a scene the same brightness, outside and inside."""
+    for region, kind in enumerate(kinds):
+        if kind in (Kind.BONE, Kind.MARROW):
+            looks.mean[region] = cortex if kind is Kind.BONE else marrow
+
+
+def copy_looks(looks: Looks, lookalikes: dict[int, int]) -> None:
+    """Make each look-alike region look exactly like the region that it resembles."""
+    for region, original in lookalikes.items():
+        for values in (looks.mean, looks.fine, looks.coarse):
+            values[region] = values[original]
+
+
+def separate(rng: np.random.Generator, looks: Looks, regions: LabelArray, chosen: list[Group], contrast: float) -> None:
     """Change the brightness of chosen objects until at most half of each outline borders on equal brightness."""
     reach = np.ones((5, 5), np.uint8)
     for group in chosen:
