@@ -36,6 +36,14 @@ def test_the_network_chooses_the_bundled_weights(tmp_path):
     assert read_settings({"network": "xmem", "device": "cpu"}, app_dir=tmp_path).weights.name == "imos_xmem.safetensors"
 
 
+def test_weights_that_are_fetched_on_request_are_named_with_the_command_that_fetches_them(tmp_path):
+    with pytest.raises(ConfError, match=r"imos fetch xmem --output .*/model/imos_xmem\.safetensors"):
+        read_settings({"network": "xmem", "device": "cpu"}, app_dir=tmp_path)
+    with pytest.raises(ConfError, match="imos_small") as refusal:
+        read_settings({"device": "cpu"}, app_dir=tmp_path)
+    assert "fetch" not in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("conf", "words"),
     [

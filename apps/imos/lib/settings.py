@@ -28,6 +28,7 @@ DEFAULT_LABELS = (
     "tumor",
 )
 MODELS = ("imos", "imos_scribbles")
+FETCHED = ("xmem",)  # presets whose weights the repository does not carry: `imos fetch` brings them
 SERVER_KEYS = ("server_mode",)  # keys that MONAI Label itself reads
 
 
@@ -57,10 +58,9 @@ def read_settings(conf: Mapping[str, str], *, app_dir: Path) -> AppSettings:
         if key not in READERS and key not in SERVER_KEYS:
             raise ConfError(f"--conf {key}: unknown key{closest(key, READERS)}; known keys are {listed(READERS)}")
     value = {key: reader(conf.get(key, "").strip()) for key, reader in READERS.items()}
-    default_weights = app_dir / "model" / f"imos_{value['network']}.safetensors"
     return AppSettings(
         models=value["models"],
-        weights=_weights(value["weights"] or default_weights),
+        weights=value["weights"] or _bundled_weights(value["network"], app_dir / "model"),
         device=value["device"],
         labels=value["labels"],
         propagation=PropagationConfig(
@@ -87,10 +87,21 @@ def _network(text: str) -> str:
     return name
 
 
-def _weights(path: Path) -> Path:
-    if not path.is_file():
+def _weights(text: str) -> Path | None:
+    path = Path(text).expanduser() if text else None
+    if path is not None and not path.is_file():
         raise ConfError(f"--conf weights {path}: no such file; give the path of a .safetensors or .pth checkpoint")
     return path
+
+
+def _bundled_weights(network: str, folder: Path) -> Path:
+    path = folder / f"imos_{network}.safetensors"
+    if path.is_file():
+        return path
+    remedy = "the app's copy is incomplete, restore that file"
+    if network in FETCHED:
+        remedy = f"with internet, run `imos fetch {network} --output {path}` once"
+    raise ConfError(f"--conf network {network}: no weights at {path}; {remedy}, or give others by --conf weights FILE")
 
 
 def _device(text: str) -> str:
@@ -142,8 +153,8 @@ def _whole_number(key: str, text: str, *, least: int, unit: str) -> int:
 
 READERS: Mapping[str, Callable[[str], Any]] = {
     "models": _models,  # which models to offer: imos, imos_scribbles or all, separated by commas
-    "network": _network,  # which bundled weights to use: small or xmem
-    "weights": lambda text: Path(text).expanduser() if text else None,  # path of another checkpoint
+    "network": _network,  # which weights in model/ to use: small, or xmem once fetched
+    "weights": _weights,  # path of another checkpoint
     "device": _device,  # where to compute by default: cpu, cuda, cuda:1
     "size": _size,  # internal frame size in pixels, or full
     "precision": _precision,  # auto, bfloat16 or float32

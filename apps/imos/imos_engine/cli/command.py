@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from imos_engine.cli import evaluate, propagate, train
+from imos_engine.cli import evaluate, fetch, propagate, train
 
 FAILED = 1  # exit code; argparse itself exits with 2 for a command line it cannot read
 INTERRUPTED = 130
@@ -29,8 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = str(error).strip() or type(error).__name__
         print(f"imos {options.command}: {' '.join(reason.split())}", file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
-        print(f"imos {options.command}: interrupted, nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        kept = str(interrupt) or "nothing was written"
+        print(f"imos {options.command}: interrupted, {kept}", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"imos {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    for module in (propagate, evaluate, train):
+    for module in (propagate, evaluate, train, fetch):
         module.add_command(commands)
     return parser
 
