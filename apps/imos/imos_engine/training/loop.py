@@ -3,35 +3,44 @@
 import logging
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imos_engine.config import Precision
 from imos_engine.network import ImosNetwork
-from imos_engine.network.checkpoint import save_network
 from imos_engine.synthesis import SequenceGenerator, SynthesisConfig
 from imos_engine.training.clip_step import ClipConditions, clip_loss, random_plan
-from imos_engine.training.clips import Batch, ClipBatches, ClipSource, SourceFactory, batches_from
+from imos_engine.training.clips import Batch, ClipSource, SourceFactory, batches_from
 from imos_engine.training.disturbance import Disturbance
-from imos_engine.training.journal import Journal
+from imos_engine.training.interruption import signals_held_back
+from imos_engine.training.processes import ALONE, OwnBatches, Processes
 from imos_engine.training.recipe import Phase, TrainingConfig
-from imos_engine.training.run_state import RunState, start_run
-from imos_engine.training.schedule import Position, hardest_share, learning_rate, progress, whole_progress
-from imos_engine.training.validation import held_out_clips, mean_similarity, object_scores, seed_similarity
+from imos_engine.training.run_folder import WEIGHTS_NAME, RunFolder, run_folder_path
+from imos_engine.training.run_state import RunState, read_checkpoint, start_run
+from imos_engine.training.schedule import hardest_share, learning_rate, progress
+from imos_engine.training.validation import held_out_clips, object_scores
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS_NAME = "weights.safetensors"
 
+def synthetic_source(*, frames: int, size: int, seed: int, **settings: Any) -> ClipSource:
+    """Random sequences of the synthesis package; further settings are those of its `SynthesisConfig`.
 
-def synthetic_source(*, frames: int, size: int, seed: int) -> ClipSource:
-    """Random sequences of the synthesis package."""
-    return SequenceGenerator(SynthesisConfig(frames=frames, size=size), seed)
+    Raises:
+        ValueError: there is no such setting.
+    """
+    known = sorted({item.name for item in fields(SynthesisConfig)} - {"frames", "size"})
+    if unknown := sorted(set(settings) - set(known)):
+        raise ValueError(f"synthetic clips have no setting {', '.join(unknown)}; they have {', '.join(known)}")
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
+    }
+    return SequenceGenerator(SynthesisConfig(frames=frames, size=size, **values), seed)
 
 
 def train(
@@ -45,89 +54,97 @@ def train(
     show_progress: bool = False,
     clock: Callable[[], float] = time.monotonic,
     should_stop: Callable[[], bool] = lambda: False,
+    processes: Processes = ALONE,
 ) -> Path:
     """Train a network and write its averaged weights.
 
     Args:
         config: the recipe.
-        output_dir: gets `checkpoint.pt`, `log.jsonl`, `tensorboard/` and `weights.safetensors`.
+        output_dir: the run's folder; `run_folder` says what it gets.
         device: where the network is trained.
         resume: go on from the folder's checkpoint where there is one; in steps, not in minutes, bit by bit.
         weights: start from this file instead of random weights.
         source: makes the clips of each phase, and those held out; must pickle if `config.workers` is not 0.
         show_progress: draw a progress bar on the standard error stream.
         clock: seconds, from any origin.
-        should_stop: asked after every step; True ends the run early, as if it were done, but resumable.
+        should_stop: asked after every step; True, in any process, ends the run early, resumable and without a last
+            validation.
+        processes: those that train together, this one among them; the first one writes, the others need no folder.
 
     Returns: the path of the averaged weights, in float32.
     """
-    output_dir.mkdir(parents=True, exist_ok=True)
-    state = start_run(config, torch.device(device), weights=weights)
-    if resume and state.restore(output_dir):
+    state = start_run(config, torch.device(device), weights=weights, processes=processes)
+    checkpoint = read_checkpoint(output_dir) if resume and processes.is_first else None
+    if (checkpoint := processes.from_first(checkpoint)) is not None:
+        state.restore(checkpoint)
         logger.info("going on from step %d in %s", state.position.total_steps, output_dir)
-    with Journal(output_dir, first_step=state.position.total_steps, show_progress=show_progress) as journal:
-        run = _Run(
-            state=state,
-            journal=journal,
-            source=source,
-            device=torch.device(device),
-            clock=clock,
-            folder=output_dir,
-            held_out=make_validation_clips(config, source),
-        )
-        journal.record(state.position.total_steps, validation_J_of_seed=seed_similarity(run.held_out))
-        while state.position.phase < len(config.phases):
-            if run.finish_phase(config.phases[state.position.phase], should_stop):
-                break
-            state.position = Position(phase=state.position.phase + 1, total_steps=state.position.total_steps)
-        run.validate()
-        state.save(output_dir)
-    save_network(output_dir / WEIGHTS_NAME, state.average.network, metadata={"steps": str(state.position.total_steps)})
+    with ExitStack() as opened:
+        folder = None
+        if processes.is_first:
+            held_out = make_validation_clips(config, source)
+            folder = RunFolder(
+                run_folder_path(output_dir), state, held_out, processes=processes.count, show_progress=show_progress
+            )
+            opened.enter_context(folder)
+        run = _Run(state=state, folder=folder, source=source, clock=clock, should_stop=should_stop, processes=processes)
+        stopped = run.finish_phases()
+        if folder is not None:
+            folder.finish(stopped=stopped)
     return output_dir / WEIGHTS_NAME
 
 
 @dataclass(kw_only=True)
 class _Run:
-    """A run in progress: its state and where it reports."""
+    """A run in progress: its state and, in the process that writes, its folder."""
 
     state: RunState
-    journal: Journal
+    folder: RunFolder | None
     source: SourceFactory
-    device: torch.device
     clock: Callable[[], float]
-    folder: Path
-    held_out: list[Batch]
+    should_stop: Callable[[], bool]
+    processes: Processes
 
     @property
     def config(self) -> TrainingConfig:
         return self.state.config
 
-    def finish_phase(self, phase: Phase, should_stop: Callable[[], bool]) -> bool:
+    def finish_phases(self) -> bool:
+        """Run what is left of the recipe; True if asked to stop before its end."""
+        while self.state.position.phase < len(self.config.phases):
+            if self._finish_phase(self.config.phases[self.state.position.phase]):
+                return True
+            self.state.position = self.state.position.next_phase()
+        return False
+
+    def _finish_phase(self, phase: Phase) -> bool:
         """Run what is left of the phase; True if asked to stop."""
         self.state.unfreeze(self.config.trainable_in(phase))
-        dataset = ClipBatches(
-            self.source(frames=phase.frames, size=phase.size, seed=self.config.seed),
-            phase,
-            phase_index=self.state.position.phase,
-            seed=self.config.seed,
-        )
-        loader = batches_from(dataset, self.state.position.step * phase.accumulate, workers=self.config.workers)
-        batches = iter(loader)
+        batches = self._batches(phase)
         before, started = self.state.position.minutes, self.clock()
         while progress(phase, self.state.position) < 1:
             self._step(phase, [next(batches) for _ in range(phase.accumulate)])
-            position = self.state.position
-            self.state.position = replace(
-                position,
-                step=position.step + 1,
-                total_steps=position.total_steps + 1,
-                minutes=before + (self.clock() - started) / 60,
-            )
-            self.journal.advance(whole_progress(self.config.phases, self.state.position))
-            self._keep_house()
-            if should_stop():
+            minutes = before + (self.clock() - started) / 60
+            minutes, stop = self.processes.agree(minutes, self.should_stop())
+            self.state.position = self.state.position.after_step(phase, minutes=minutes, processes=self.processes.count)
+            if self.folder is not None:
+                self.folder.visit()
+            if stop:
                 return True
         return False
+
+    def _batches(self, phase: Phase) -> Iterator[Batch]:
+        """This process's batches of the phase, from the run's position on."""
+        config, position = self.config, self.state.position
+        dataset = OwnBatches(
+            self.source(frames=phase.frames, size=phase.size, seed=config.seed, **phase.source),
+            phase,
+            self.processes,
+            phase_index=position.phase,
+            seed=config.seed,
+        )
+        loader = batches_from(dataset, position.step * phase.accumulate, workers=config.workers)
+        with signals_held_back():  # by the workers, for good: who is interrupted decides when they end
+            return iter(loader)
 
     def _step(self, phase: Phase, batches: list[Batch]) -> None:
         """One optimizer step over the batches."""
@@ -137,10 +154,12 @@ class _Run:
         set_training_mode(state.network, freeze_batch_norm=config.freeze_batch_norm)
         state.optimizer.param_groups[0]["lr"] = learning_rate(phase, done)
         loss_sum = 0.0
-        for batch in (batch.to(self.device) for batch in batches):
+        for batch in (batch.to(state.device) for batch in batches):
             plan = random_plan(phase.frames, phase.reference_frames, config.deep_update_probability, choose)
-            with self._autocast():
-                conditions = ClipConditions(plan=plan, top_k=config.top_k, disturbance=Disturbance(choose))
+            # The plan is every process's, so that all take equally long; what disturbs the clips is each one's own.
+            disturbance = Disturbance(random.Random(choose.getrandbits(63) + self.processes.rank))
+            with state.autocast():
+                conditions = ClipConditions(plan=plan, top_k=config.top_k, disturbance=disturbance)
                 loss, followed = clip_loss(state.network, batch, conditions, hardest=hardest_share(phase, done))
             (loss / len(batches)).backward()
             loss_sum += float(loss.detach()) / len(batches)
@@ -149,12 +168,11 @@ class _Run:
             scores = object_scores(followed.logits, batch.masks, batch.valid)
             self._record_step(loss_sum, norm, scores, phase, done)
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision is Precision.BFLOAT16)
-
     def _descend(self) -> Tensor:
         """Clip the gradients, move the weights and their average; gradients that are not finite move nothing."""
         state = self.state
+        self.processes.average_gradients(state.trained_parameters)
+        self.processes.average_statistics(state.network)
         norm = nn.utils.clip_grad_norm_(state.trained_parameters, self.config.clip_gradient_norm)
         if bool(norm.isfinite()):
             state.optimizer.step()
@@ -165,42 +183,25 @@ class _Run:
         return norm
 
     def _record_step(self, loss: float, norm: Tensor, scores: list[float], phase: Phase, done: float) -> None:
-        position = self.state.position
-        self.journal.record(
-            position.total_steps + 1,
-            loss=loss,
-            train_J=float(np.mean(scores)) if scores else float("nan"),
-            gradient_norm=float(norm),
-            learning_rate=learning_rate(phase, done),
-            phase=position.phase,
-            minutes=position.minutes,
-        )
-
-    def _keep_house(self) -> None:
-        """Validate and save when it is time to."""
-        steps = self.state.position.total_steps
-        if steps % self.config.validation.every == 0:
-            self.validate()
-        if steps % self.config.checkpoint_every == 0:
-            self.state.save(self.folder)
-
-    def validate(self) -> None:
-        """Record how well the averaged network follows the held-out clips."""
-        with self._autocast():
-            score = mean_similarity(
-                self.state.average.network,
-                self.held_out,
-                write_every=self.config.validation.write_every,
-                top_k=self.config.top_k,
-                device=self.device,
+        """Write down the step that ends now, over the clips of all processes."""
+        loss_sum, score_sum, objects = self.processes.total(loss, sum(scores), len(scores))
+        if self.folder is not None:
+            self.folder.record(
+                step=self.state.position.total_steps + 1,
+                loss=loss_sum / self.processes.count,
+                train_J=score_sum / objects if objects else float("nan"),
+                gradient_norm=float(norm),
+                learning_rate=learning_rate(phase, done),
+                phase=self.state.position.phase,
+                minutes=self.state.position.total_minutes,
             )
-        self.journal.record(self.state.position.total_steps, validation_J=score)
 
 
 def make_validation_clips(config: TrainingConfig, source: SourceFactory) -> list[Batch]:
     """The held-out clips of this recipe."""
     held_out = config.validation
-    return held_out_clips(source(frames=held_out.frames, size=held_out.size, seed=held_out.seed), held_out.clips)
+    made = source(frames=held_out.frames, size=held_out.size, seed=held_out.seed, **held_out.source)
+    return held_out_clips(made, held_out.clips)
 
 
 def set_training_mode(network: ImosNetwork, *, freeze_batch_norm: bool) -> None:

@@ -12,6 +12,7 @@ from imos_engine.config import PRESETS, Precision
 from imos_engine.network import ImosNetwork
 from imos_engine.network.checkpoint import load_network
 from imos_engine.training.averaging import AveragedNetwork
+from imos_engine.training.processes import ALONE, Processes, synchronised
 from imos_engine.training.recipe import Trainable, TrainingConfig, config_from_dict
 from imos_engine.training.schedule import Position
 
@@ -80,16 +81,23 @@ class RunState:
             )
         if any(before.moves(name) != self.config.moves(name) for name, _ in self.network.named_parameters()):
             raise ValueError(
-                f"{path} was trained with another choice of trainable parameters; use another output folder"
+                "the checkpoint was trained with another choice of trainable parameters; use another output folder"
             )
         self.network.load_state_dict(state["network"])
         self.average.network.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.position = Position(**state["position"])
-        return True
 
 
-def start_run(config: TrainingConfig, device: torch.device, *, weights: Path | None) -> RunState:
+def read_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The folder's checkpoint, on the CPU; None if there is none."""
+    path = folder / CHECKPOINT_NAME
+    return torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else None
+
+
+def start_run(
+    config: TrainingConfig, device: torch.device, *, weights: Path | None, processes: Processes = ALONE
+) -> RunState:
     """A run at its beginning, from random weights or from a file's; a refiner that the file lacks begins untrained."""
     preset = PRESETS[config.network]
     # The global generator, because layers initialise themselves from it; restored, so that callers notice nothing.
@@ -98,4 +106,4 @@ def start_run(config: TrainingConfig, device: torch.device, *, weights: Path | N
         network = ImosNetwork(preset) if weights is None else load_network(weights)
         if network.refiner is None and preset.refiner is not None:
             network.attach_refiner(preset.refiner)
-    return RunState(config, network, device)
+    return RunState(config, network if processes.count == 1 else synchronised(network, device), device)

@@ -11,7 +11,7 @@ from torch import Tensor
 from imos_engine.metrics import region_similarity
 from imos_engine.network import ImosNetwork
 from imos_engine.training.augmentation import LabelledClip, with_some_objects
-from imos_engine.training.clip_step import follow_clip, regular_plan
+from imos_engine.training.clip_step import ClipConditions, follow_clip, regular_plan
 from imos_engine.training.clips import Batch, ClipSource, collate
 from imos_engine.training.losses import label_map
 
@@ -36,8 +36,7 @@ def predicted_labels(
     predicted = []
     for batch in (batch.to(device) for batch in batches):
         plan = regular_plan(batch.frames.shape[1], write_every)
-        logits = follow_clip(network, batch.frames, batch.masks[:, 0], batch.valid, plan, top_k=top_k)
-        predicted.append(_labels(logits))
+        predicted.append(_labels(follow_clip(network, batch, ClipConditions(plan=plan, top_k=top_k)).logits))
     return predicted
 
 
