@@ -21,7 +21,7 @@ HOSTS = {"lib", "main", "monailabel", "fastapi", "starlette", "uvicorn"}  # the 
 LAYERS = ("network", "memory", "propagation", "training", "cli", "__main__")  # import leftwards only
 ASIDE = {"prompts", "metrics", "synthesis", "datasets"}  # beside the layers: they import no layer
 BESIDE = {  # which of those a layer may use; what is not named here may use none
-    "training": {"metrics", "synthesis", "datasets"},
+    "training": {"metrics", "synthesis", "datasets", "prompts"},
     "cli": ASIDE,
     "__main__": ASIDE,
 }

@@ -14,7 +14,7 @@ from .appearance import model_appearance
 from .outline import settle_outline
 from .reduction import Reduction
 from .regions import STEP_COSTS, SizePrior, best_region, distances_from, paths_between, travel_costs
-from .slice_prompts import Marks, SlicePrompts, draw_marks
+from .slice_prompts import Marks, SlicePrompts, draw_marks, slice_pixels
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.float32]
@@ -40,7 +40,7 @@ def segment_slice(image: NDArray[Any], prompts: SlicePrompts) -> Mask:
     Raises:
         ValueError: the image is no slice, a mark lies outside it, or nothing tells where the object is.
     """
-    pixels = _pixels(image)
+    pixels = slice_pixels(image)
     marks = draw_marks(_plane(pixels), prompts)
     if prompts.mask is None:
         return _from_marks(pixels, marks)
@@ -60,7 +60,7 @@ def _from_marks(pixels: Pixels, marks: Marks) -> Mask:
         outside=known.background | ~known.allowed,
     )
     mask = (view.restore_mask(settled) | marks.inside) & marks.allowed & ~marks.background
-    return _pieces_with(marks.inside, mask) if marks.inside.any() else mask
+    return pieces_with(marks.inside, mask) if marks.inside.any() else mask
 
 
 def _find(pixels: Pixels, marks: Marks) -> Mask:
@@ -129,7 +129,7 @@ def _taken_back(pixels: Pixels, mask: Mask, marks: Marks) -> Mask:
     return view.restore_mask(back) & mask
 
 
-def _pieces_with(marks: Mask, mask: Mask) -> Mask:
+def pieces_with(marks: Mask, mask: Mask) -> Mask:
     """The connected pieces of a mask that hold a mark, without holes that no mark made."""
     pieces, _ = ndimage.label(mask, np.ones((3, 3)))
     kept: Mask = np.isin(pieces, np.unique(pieces[marks & mask])) & mask
@@ -165,14 +165,3 @@ def _box_of(mask: Mask, *, margin: float, least: int = 4) -> tuple[int, int, int
 def _plane(pixels: Pixels) -> tuple[int, int]:
     """Height and width."""
     return pixels.shape[0], pixels.shape[1]
-
-
-def _pixels(image: NDArray[Any]) -> Pixels:
-    """The slice as finite (H, W, C) float32."""
-    if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] == 3):
-        raise ValueError(f"a slice must be (H, W) or (H, W, 3), got shape {image.shape}")
-    if image.size == 0:
-        raise ValueError(f"a slice of shape {image.shape} holds no pixel")
-    values = np.asarray(image, dtype=np.float32).reshape(*image.shape[:2], -1)
-    finite = np.isfinite(values)
-    return values if finite.all() else np.where(finite, values, values[finite].min() if finite.any() else 0.0)

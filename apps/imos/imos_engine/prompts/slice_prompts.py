@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
+Pixels = NDArray[np.float32]
 Point = tuple[int, int]  # (row, column), 0-based
 Box = tuple[int, int, int, int]  # (first row, first column, last row, last column), both corners included
 
@@ -88,3 +89,18 @@ def _inside_box(shape: tuple[int, int], box: Box | None) -> Mask:
         )
     allowed[top : bottom + 1, left : right + 1] = True
     return allowed
+
+
+def slice_pixels(image: NDArray[Any]) -> Pixels:
+    """A slice (H, W) or (H, W, 3) as finite (H, W, C) float32.
+
+    Raises:
+        ValueError: the image is no slice.
+    """
+    if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] == 3):
+        raise ValueError(f"a slice must be (H, W) or (H, W, 3), got shape {image.shape}")
+    if image.size == 0:
+        raise ValueError(f"a slice of shape {image.shape} holds no pixel")
+    values = np.asarray(image, dtype=np.float32).reshape(*image.shape[:2], -1)
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, values[finite].min() if finite.any() else 0.0)
