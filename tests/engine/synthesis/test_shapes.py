@@ -35,7 +35,7 @@ def test_a_blob_with_a_half_length_ends_there(at):
 
 
 def test_a_rod_reaches_the_border_it_points_to_and_no_other(at):
-    level, across = rod(np.random.default_rng(0), at, centre=(0.5, 0.5), angle=0.0, width=0.1, course=STILL)
+    level, across, _ = rod(np.random.default_rng(0), at, centre=(0.5, 0.5), angle=0.0, width=0.1, course=STILL)
     inside = level < 1
     assert inside[:, :, -1].any()
     assert not inside[:, :, 0].any()

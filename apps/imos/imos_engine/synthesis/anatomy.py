@@ -39,7 +39,7 @@ class Anatomy:
     kinds: list[Kind] = field(default_factory=list)
     objects: list[Group] = field(default_factory=list)
     lookalikes: dict[int, int] = field(default_factory=dict)  # region: the region that it must look like
-    across: dict[int, FloatArray] = field(default_factory=dict)  # offset across instruments, for their shading
+    shafts: dict[int, tuple[FloatArray, FloatArray]] = field(default_factory=dict)  # instruments: across and along
 
     def paint(self, inside: NDArray[np.bool_], kind: Kind) -> int:
         """Paint a new region and return its id."""
@@ -50,6 +50,13 @@ class Anatomy:
     def name(self, *regions: int) -> None:
         """Make these regions together an object."""
         self.objects.append(regions)
+
+
+def in_group(regions: LabelArray, group: Group) -> NDArray[np.bool_]:
+    """Pixels of any of these regions; regions of any shape."""
+    table = np.zeros(256, bool)
+    table[list(group)] = True
+    return table[regions]
 
 
 def blank(rng: np.random.Generator, at: Coordinates, tempo: float) -> Anatomy:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .anatomy import Anatomy, Group, LabelArray
+from .anatomy import Anatomy, Group, Kind, LabelArray, in_group
 from .fields import FloatArray
 
 TOUCHING = 0.2  # a look-alike may border on at most this share of the outline of the object that it resembles
@@ -15,7 +15,8 @@ TOUCHING = 0.2  # a look-alike may border on at most this share of the outline o
 def end_objects(rng: np.random.Generator, scene: Anatomy, chosen: list[Group], *, share: float) -> None:
     """End one or more of the chosen objects inside the clip, in this share of the clips where none ends by itself."""
     frames = len(scene.regions)
-    ending = any(not np.isin(scene.regions[-1], group).any() for group in chosen)
+    rigid = tuple(region for region, kind in enumerate(scene.kinds) if kind in (Kind.VOID, Kind.INSTRUMENT))
+    ending = any(not in_group(scene.regions[-1], group).any() for group in chosen)
     if ending or frames < 3 or rng.random() >= share:
         return
     ended = [chosen[int(rng.integers(len(chosen)))]]
@@ -23,7 +24,7 @@ def end_objects(rng: np.random.Generator, scene: Anatomy, chosen: list[Group], *
     for group in ended:
         last = int(rng.integers(1, frames - 1))
         for frame, kept in enumerate(kept_shares(rng, frames, last)):
-            shrink(rng, scene.regions[frame], group, float(kept))
+            shrink(scene.regions[frame], group, float(kept), rigid)
         if rng.random() < 0.6:
             resemble(rng, scene, group, set().union(*chosen))
 
@@ -37,15 +38,16 @@ def kept_shares(rng: np.random.Generator, frames: int, last: int) -> FloatArray:
     return np.asarray(shares, np.float32)
 
 
-def shrink(rng: np.random.Generator, regions: LabelArray, group: Group, kept: float) -> None:
-    """Leave a share of an object's pixels in one frame (H, W), in place; its surroundings grow into the rest."""
-    inside = np.isin(regions, group)
-    if kept >= 1 or not inside.any() or inside.all():
+def shrink(regions: LabelArray, group: Group, kept: float, rigid: Group) -> None:
+    """Leave a share of an object's pixels in one frame (H, W), in place; all but rigid regions grow into the rest."""
+    inside = in_group(regions, group)
+    unfit = inside | in_group(regions, rigid)
+    if kept >= 1 or not inside.any() or unfit.all():
         return
     depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
     threshold = np.quantile(depth[inside], 1 - kept) if kept > 0 else np.inf
     removed = inside & (depth <= threshold)
-    regions[removed] = nearest_outside(regions, inside)[removed]
+    regions[removed] = nearest_outside(regions, unfit)[removed]
 
 
 def nearest_outside(regions: LabelArray, inside: NDArray[np.bool_]) -> LabelArray:
@@ -60,7 +62,7 @@ def nearest_outside(regions: LabelArray, inside: NDArray[np.bool_]) -> LabelArra
 
 def resemble(rng: np.random.Generator, scene: Anatomy, group: Group, taken: set[int]) -> None:
     """Make one or two regions that outlast an object look like it, unless they lie along it."""
-    inside = np.isin(scene.regions[0], group).astype(np.uint8)
+    inside = in_group(scene.regions[0], group).astype(np.uint8)
     ring = (cv2.dilate(inside, np.ones((5, 5), np.uint8)) > 0) & (inside == 0)
     count = len(scene.kinds)
     touching = np.bincount(scene.regions[0][ring], minlength=count) / max(int(ring.sum()), 1)

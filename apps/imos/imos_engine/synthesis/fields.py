@@ -28,9 +28,14 @@ class Coordinates:
 
     @cached_property
     def on_canvas(self) -> tuple[FloatArray, FloatArray]:
-        """The same places in canvas pixels, two arrays (T, H, W)."""
-        scale = np.float32((CANVAS - 1) / 2)
-        return (self.x + np.float32(0.5)) * scale, (self.y + np.float32(0.5)) * scale
+        """The same places in canvas pixels, at half the resolution, two arrays (T, H/2, W/2)."""
+        height, width = self.x.shape[1:]
+        scale, half = np.float32((CANVAS - 1) / 2), (-(-width // 2), -(-height // 2))
+        map_x, map_y = (
+            np.stack([cv2.resize(frame, half, interpolation=cv2.INTER_AREA) for frame in places])
+            for places in (self.x, self.y)
+        )
+        return (map_x + np.float32(0.5)) * scale, (map_y + np.float32(0.5)) * scale
 
 
 def spline_weights(positions: FloatArray, spacing: float) -> FloatArray:
@@ -67,9 +72,11 @@ def smooth_field(
     grids = slow_grids(rng, coordinates.positions, correlation=correlation, wavelength=wavelength, extent=2.0)
     map_x, map_y = coordinates.on_canvas
     field = np.empty_like(coordinates.x)
+    size = coordinates.x.shape[:0:-1]
     for frame, grid in enumerate(grids):
         canvas = cv2.resize(grid, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
-        cv2.remap(canvas, map_x[frame], map_y[frame], cv2.INTER_LINEAR, field[frame], cv2.BORDER_REFLECT)
+        coarse = cv2.remap(canvas, map_x[frame], map_y[frame], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        cv2.resize(coarse, size, field[frame], interpolation=cv2.INTER_LINEAR)  # smooth: half the pixels suffice
     return field
 
 

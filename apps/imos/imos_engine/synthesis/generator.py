@@ -12,6 +12,7 @@ from .anatomy import Anatomy, Group, LabelArray
 from .appearance import Studio
 from .camera import enlarge, regrade, through_slab
 from .endings import end_objects
+from .endoscope import endoscopy
 from .fields import Coordinates, FloatArray
 from .motion import Motion, moving_coordinates, still_coordinates
 from .targets import choose_objects, keep_labels, paint_labels
@@ -36,7 +37,7 @@ APPEARANCES: dict[str, Appearance] = {
     "ct": appearance.ct,
     "mr": appearance.mr,
     "ultrasound": appearance.ultrasound,
-    "endoscopy": appearance.endoscopy,
+    "endoscopy": endoscopy,
     "em": appearance.em,
 }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .anatomy import Anatomy, Kind, blank
-from .bodies import paint_bodies, paint_folds, paint_layers, paint_shell, random_centre, random_course
-from .fields import Coordinates
+from .bodies import paint_bodies, paint_folds, paint_layers, paint_shell, random_blob, random_centre, random_course
+from .fields import Coordinates, FloatArray
 from .packing import neuropil, paint_packing
 from .shapes import Course, blob, rod
 from .skeleton import paint_ribs, paint_vertebra
@@ -72,6 +72,8 @@ def operating_field(rng: np.random.Generator, at: Coordinates, tempo: float) -> 
     """Large touching organs, folds, and instruments that move on their own."""
     scene = blank(rng, at, tempo)
     paint_packing(rng, scene, count=int(rng.integers(4, 20)), depth=tempo * 8, sway=0.08)
+    if rng.random() < 0.4:
+        paint_lumen(rng, scene)
     paint_bodies(rng, scene, count=int(rng.integers(1, 7)), smallest=0.05, largest=0.35)
     return scene
 
@@ -83,10 +85,37 @@ def paint_instruments(rng: np.random.Generator, scene: Anatomy, screen: Coordina
         course = Course(correlation=float(rng.uniform(8, 25)), drift=float(rng.uniform(0.02, 0.15)), spin=0.15)
         angle = np.arctan2(y - 0.5, x - 0.5) + rng.normal(0, 0.6)
         width = float(np.exp(rng.uniform(np.log(0.03), np.log(0.16))))
-        level, across = rod(rng, screen, centre=(float(x), float(y)), angle=float(angle), width=width, course=course)
+        level, across, along = rod(
+            rng,
+            screen,
+            centre=(float(x), float(y)),
+            angle=float(angle),
+            width=width,
+            course=course,
+            retreat=random_retreat(rng, len(screen.positions)),
+        )
         instrument = scene.paint(level < 1, Kind.INSTRUMENT)
         scene.name(instrument)
-        scene.across[instrument] = across
+        scene.shafts[instrument] = (across, along)
+
+
+def random_retreat(rng: np.random.Generator, frames: int) -> FloatArray:
+    """How far an instrument is drawn back in each frame (T,), frame widths: it enters, leaves or stays."""
+    progress = np.linspace(0, 1, frames, dtype=np.float32)
+    way = float(rng.uniform(0.2, 1.0))
+    return np.asarray((way * progress, way * (1 - progress), 0 * progress)[int(rng.choice(3, p=(0.3, 0.25, 0.45)))])
+
+
+def paint_lumen(rng: np.random.Generator, scene: Anatomy) -> None:
+    """A dark passage between folds: airway, bowel, vessel seen from within."""
+    x, y = rng.uniform(0.2, 0.8, 2)
+    level = random_blob(rng, scene, (float(x), float(y)), float(rng.uniform(0.12, 0.4)))
+    rings = [scene.paint(level < 1, Kind.CAVITY)]
+    for step in np.sort(rng.uniform(0.1, 0.85, int(rng.integers(0, 4))))[::-1]:
+        ragged = level * (1 + np.float32(0.2) * scene.bends[1])
+        rings.append(scene.paint((ragged < step) & (level < 1), Kind.CAVITY))
+    scene.name(*rings)
+    scene.name(rings[-1])
 
 
 def paint_outside(rng: np.random.Generator, scene: Anatomy, screen: Coordinates, *, fan: bool) -> None:

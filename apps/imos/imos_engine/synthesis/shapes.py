@@ -57,15 +57,27 @@ def turned(at: Coordinates, x0: FloatArray, y0: FloatArray, angle: FloatArray) -
 
 
 def rod(
-    rng: np.random.Generator, at: Coordinates, *, centre: Centre, angle: float, width: float, course: Course
-) -> tuple[FloatArray, FloatArray]:
-    """A straight half-infinite rod with its tip near the centre: (level function, offset across it in half widths)."""
+    rng: np.random.Generator,
+    at: Coordinates,
+    *,
+    centre: Centre,
+    angle: float,
+    width: float,
+    course: Course,
+    retreat: FloatArray | float = 0.0,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """A straight half-infinite rod with its tip near the centre, drawn back by `retreat` (T,) frame widths.
+
+    Returns: level function, offset across the rod in half widths, offset along it in widths, each (T, H, W).
+    """
     paths = slow_paths(rng, at.positions, course.correlation, 3)
     turn = angle + course.spin * paths[:, 0]
-    u, v = turned(at, centre[0] + course.drift * paths[:, 1], centre[1] + course.drift * paths[:, 2], turn)
-    across = v / np.float32(width / 2)
-    taper = 1 + np.maximum(0, np.float32(1.5) - u / np.float32(width)) * np.float32(rng.uniform(0, 0.8))
-    return np.where(u > 0, np.abs(across) * taper, np.float32(9)).astype(np.float32), across
+    tip_x = centre[0] + course.drift * paths[:, 1] + retreat * np.cos(turn)
+    tip_y = centre[1] + course.drift * paths[:, 2] + retreat * np.sin(turn)
+    u, v = turned(at, tip_x, tip_y, turn)
+    across, along = v / np.float32(width / 2), u / np.float32(width)
+    taper = 1 + np.maximum(0, np.float32(1.5) - along) * np.float32(rng.uniform(0, 0.8))
+    return np.where(u > 0, np.abs(across) * taper, np.float32(9)).astype(np.float32), across, along
 
 
 def cell_centres(rng: np.random.Generator, positions: FloatArray, count: int, depth: float) -> FloatArray:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .anatomy import Anatomy, Group, LabelArray
+from .anatomy import Anatomy, Group, LabelArray, in_group
 
 LARGEST_SHARE = 0.75  # of the frame; a larger object would be the background
 USUAL_AREAS = (0.025, 0.2)  # of the frame: an object in a window two to three times its size; drawn more often
@@ -69,7 +69,7 @@ def is_followable(areas: NDArray[np.int64], min_area: float, frame_area: int) ->
 
 def is_solid(regions: LabelArray, group: Group) -> bool:
     """Not a thread of one or two pixels, nor scattered crumbs; regions of one frame (H, W)."""
-    mask = np.isin(regions, group).astype(np.uint8)
+    mask = in_group(regions, group).astype(np.uint8)
     core = cv2.erode(mask, np.ones((3, 3), np.uint8))
     _, _, parts, _ = cv2.connectedComponentsWithStats(mask)
     area = int(mask.sum())
@@ -78,7 +78,7 @@ def is_solid(regions: LabelArray, group: Group) -> bool:
 
 def overlap_of_successive_frames(regions: LabelArray, group: Group) -> float:
     """Smallest intersection over union of an object's masks in neighbouring frames where it is in both."""
-    masks = np.isin(regions, group)
+    masks = in_group(regions, group)
     both = (masks[1:] & masks[:-1]).sum((1, 2))
     either = (masks[1:] | masks[:-1]).sum((1, 2))
     present = masks.any((1, 2))

@@ -55,7 +55,7 @@ def sample_texture(
     texture = np.empty_like(at.x)
     for frame, phase in enumerate(phases):
         offset = start if sticks else rng.uniform(0, TILE, 2).astype(np.float32)
-        tile = np.float32(np.cos(phase)) * first + np.float32(np.sin(phase)) * second
+        tile = cv2.addWeighted(first, float(np.cos(phase)), second, float(np.sin(phase)), 0)
         map_x, map_y = at.x[frame] * scale + offset[0], at.y[frame] * scale + offset[1]
         cv2.remap(tile, map_x, map_y, cv2.INTER_LINEAR, texture[frame], cv2.BORDER_WRAP)
     return texture

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .anatomy import Anatomy, Group, Kind, LabelArray
+from .anatomy import Anatomy, Group, Kind, LabelArray, in_group
 from .fields import FloatArray
 
 
@@ -56,7 +56,7 @@ def separate(rng: np.random.Generator, looks: Looks, regions: LabelArray, chosen
     """Change the brightness of chosen objects until at most half of each outline borders on equal brightness."""
     reach = np.ones((5, 5), np.uint8)
     for group in chosen:
-        inside = np.isin(regions[0], group).astype(np.uint8)
+        inside = in_group(regions[0], group).astype(np.uint8)
         ring = (cv2.dilate(inside, reach) > 0) & (inside == 0)
         shares = np.bincount(regions[0][ring], minlength=len(looks.mean)) / max(int(ring.sum()), 1)
         own = np.bincount(regions[0][inside > 0], minlength=len(looks.mean))
