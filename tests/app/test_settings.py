@@ -36,12 +36,25 @@ def test_the_network_chooses_the_bundled_weights(tmp_path):
     assert read_settings({"network": "xmem", "device": "cpu"}, app_dir=tmp_path).weights.name == "imos_xmem.safetensors"
 
 
+def test_marks_are_solved_by_the_bundled_weights_where_they_are_unless_told_otherwise(weights, tmp_path):
+    assert read(weights, device="cpu").prompts is None
+    (tmp_path / "model").mkdir()
+    bundled, network = tmp_path / "model" / "imos_prompts.safetensors", tmp_path / "model" / "imos_small.safetensors"
+    bundled.touch()
+    network.touch()
+    chosen = [
+        read_settings({"device": "cpu", **conf}, app_dir=tmp_path).prompts
+        for conf in ({}, {"prompts": "learned"}, {"prompts": "classical"})
+    ]
+    assert chosen == [bundled, bundled, None]
+
+
 def test_weights_that_are_fetched_on_request_are_named_with_the_command_that_fetches_them(tmp_path):
     with pytest.raises(ConfError, match=r"imos fetch xmem --output .*/model/imos_xmem\.safetensors"):
         read_settings({"network": "xmem", "device": "cpu"}, app_dir=tmp_path)
     with pytest.raises(ConfError, match="imos_small") as refusal:
         read_settings({"device": "cpu"}, app_dir=tmp_path)
-    assert "fetch" not in str(refusal.value)
+    assert "imos fetch" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +71,8 @@ def test_weights_that_are_fetched_on_request_are_named_with_the_command_that_fet
         ({"labels": "liver,liver"}, ["twice"]),
         ({"cache_mb": "-1"}, ["cache_mb", "at least 0"]),
         ({"threads": "0"}, ["threads", "at least 1"]),
+        ({"prompts": "guessed"}, ["guessed", "learned", "classical"]),
+        ({"prompts": "learned"}, ["no weights at", "imos_prompts.safetensors", "give classical"]),
     ],
 )
 def test_a_pair_that_cannot_be_used_is_refused_with_what_can(weights, conf, words):

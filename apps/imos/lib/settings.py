@@ -29,6 +29,8 @@ DEFAULT_LABELS = (
 )
 MODELS = ("imos", "imos_scribbles")
 FETCHED = ("xmem",)  # presets whose weights the repository does not carry: `imos fetch` brings them
+PROMPT_WEIGHTS = "imos_prompts.safetensors"
+PROMPT_SOLVERS = ("learned", "classical")
 SERVER_KEYS = ("server_mode",)  # keys that MONAI Label itself reads
 
 
@@ -42,6 +44,7 @@ class AppSettings:
 
     models: tuple[str, ...]
     weights: Path
+    prompts: Path | None  # weights that make masks of marks; None grows regions without any
     device: str  # as torch names it
     labels: Mapping[str, int]  # offered names and their ids, from 1
     propagation: PropagationConfig
@@ -61,6 +64,7 @@ def read_settings(conf: Mapping[str, str], *, app_dir: Path) -> AppSettings:
     return AppSettings(
         models=value["models"],
         weights=value["weights"] or _bundled_weights(value["network"], app_dir / "model"),
+        prompts=_prompts(value["prompts"], app_dir / "model" / PROMPT_WEIGHTS),
         device=value["device"],
         labels=value["labels"],
         propagation=PropagationConfig(
@@ -102,6 +106,19 @@ def _bundled_weights(network: str, folder: Path) -> Path:
     if network in FETCHED:
         remedy = f"with internet, run `imos fetch {network} --output {path}` once"
     raise ConfError(f"--conf network {network}: no weights at {path}; {remedy}, or give others by --conf weights FILE")
+
+
+def _prompt_solver(text: str) -> str:
+    if text and text not in PROMPT_SOLVERS:
+        raise ConfError(f"--conf prompts {text}: give one of {listed(PROMPT_SOLVERS)}")
+    return text
+
+
+def _prompts(solver: str, bundled: Path) -> Path | None:
+    """Where the weights lie; by default those bundled, where they are."""
+    if solver == "learned" and not bundled.is_file():
+        raise ConfError(f"--conf prompts learned: there are no weights at {bundled}; give classical")
+    return bundled if solver != "classical" and bundled.is_file() else None
 
 
 def _device(text: str) -> str:
@@ -155,6 +172,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "models": _models,  # which models to offer: imos, imos_scribbles or all, separated by commas
     "network": _network,  # which weights in model/ to use: small, or xmem once fetched
     "weights": _weights,  # path of another checkpoint
+    "prompts": _prompt_solver,  # how marks become masks: learned (default where its weights are) or classical
     "device": _device,  # where to compute by default: cpu, cuda, cuda:1
     "size": _size,  # internal frame size in pixels, or full
     "precision": _precision,  # auto, bfloat16 or float32

@@ -108,11 +108,18 @@ def _check_output(output: Path, *, force: bool) -> None:
 
 
 def _bring(url: str, part: Path, *, show_progress: bool) -> None:
-    with tqdm(unit="B", unit_scale=True, file=sys.stderr, disable=not show_progress) as bar:
-        for progress in download(url, part, copies=COPIES):
+    steps = download(url, part, copies=COPIES)
+    first = next(steps)  # there is a connection: from here on a bar has something to say
+    with tqdm(
+        total=first.size,
+        initial=first.received,
+        unit="B",
+        unit_scale=True,
+        file=sys.stderr,
+        disable=not show_progress,
+    ) as bar:
+        for progress in steps:
             bar.total = progress.size
-            if not bar.n:
-                bar.initial = progress.received  # what an earlier call brought says nothing about this speed
             bar.update(progress.received - bar.n)
 
 
