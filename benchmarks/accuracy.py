@@ -1,8 +1,10 @@
-"""How well one annotated slice becomes a volume, on every labelled case of a folder.
+"""How well few annotated slices become a volume: our method beside what a user could do without training.
 
-Each label is seeded by its own true mask on the slice where it is largest, and carried alone through the case. Beside
-our scores stand those of repeating the seed mask on every slice: what a user would get without any method.
-The convention by which frames are averaged is stated in `imos_engine/metrics/sequence_score.py`.
+Every label of every case is carried alone. What a person gives, the protocol says:
+  mask       the true mask on the slice where the label is largest
+  scribbles  simulated strokes there instead, beside the mask: what is lost
+  rounds     the mask there, then the mask of the slice with most wrong pixels, up to five slices
+How frames are averaged is stated in `imos_engine/metrics/sequence_score.py`.
 
     python -m benchmarks.accuracy FOLDER
 """
@@ -10,180 +12,168 @@ The convention by which frames are averaged is stated in `imos_engine/metrics/se
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+import cv2
+import torch
 
-from benchmarks.carry import Carrier, add_network_arguments, carrier_from_arguments
+from benchmarks.carry import add_network_arguments
 from benchmarks.cases import LabelledCase, SkippedLabel, find_cases, measurable_labels, read_case
-from imos_engine.metrics import SequenceScore, score_sequence
-
-SCORES = ("j", "f", "jf", "dice", "leak")
-HEADINGS = ("J", "F", "J&F", "Dice", "leak")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelResult:
-    """One label of one case, carried by the method and by repeating the seed."""
-
-    case: str
-    modality: str
-    label: str
-    seed_frame: int
-    ours: SequenceScore
-    repeat: SequenceScore
-    seconds_per_frame: float
+from benchmarks.methods import Method, add_method_arguments, methods_from_arguments
+from benchmarks.pictures import draw_comparison, draw_gallery, draw_rounds
+from benchmarks.protocols import MASK, Measurement, RoundsMeasurement, measure_label, measure_rounds
+from benchmarks.report_file import Key, read_baselines, write_report
+from benchmarks.simulated_prompts import KINDS
+from benchmarks.summary import Difference, Result, by_method, difference, ours_above_best, rows_of, within
+from benchmarks.tables import print_differences, print_results, print_skipped
 
 
-def repeat_seed(truth: NDArray[np.bool_], seed_frame: int) -> NDArray[np.bool_]:
-    """The baseline: the seed mask on every frame, (T, H, W)."""
-    return np.broadcast_to(truth[seed_frame], truth.shape)
+def chosen_cases(folder: Path, names: str | None) -> Iterator[LabelledCase]:
+    """The cases below `folder`, or those of them that are named, separated by commas."""
+    wanted = set(names.split(",")) if names else None
+    for path in find_cases(folder):
+        if wanted is None or path.name in wanted:
+            yield read_case(path)
 
 
 def measure_case(
     case: LabelledCase,
-    groups: Sequence[Sequence[int]],
-    carry: Carrier,
+    labels: Sequence[int],
+    methods: Mapping[str, Method],
     *,
-    report: Callable[[str], None] = lambda text: None,
-) -> list[LabelResult]:
-    """Carry each group of labels (which share a seed frame) in one call, and score every label."""
-    results = []
-    for group in groups:
-        report(f"{case.name}: {', '.join(case.label_names[label] for label in group)}")
-        start = time.perf_counter()
-        predicted = carry(case, group)
-        seconds = (time.perf_counter() - start) / len(case.true_frames)
-        results += [_score_label(case, label, predicted == label, seconds) for label in group]
+    protocol: str = "mask",
+    strokes: str = "3 strokes",
+    known: Mapping[Key, Result] | None = None,
+) -> list[Result]:
+    """Every label by every method; what is `known` already is not measured again."""
+    results: list[Result] = []
+    for label in labels:
+        for name, method in methods.items():
+            for given in (MASK, strokes) if protocol == "scribbles" else (MASK,):
+                found = (known or {}).get((case.name, case.label_names[label], name, given))
+                if found is None and protocol == "rounds":
+                    found = measure_rounds(case, label, name, method)
+                elif found is None:
+                    found = measure_label(case, label, name, method, given=given)
+                results.append(found)
     return results
 
 
-def group_labels(case: LabelledCase, labels: Sequence[int], *, together: bool) -> list[list[int]]:
-    """One group per label, or one per seed frame when labels are carried together."""
-    if not together:
-        return [[label] for label in labels]
-    frames = sorted({case.seed_frame(label) for label in labels})
-    return [[label for label in labels if case.seed_frame(label) == frame] for frame in frames]
+def lost_by_strokes(results: Sequence[Measurement], strokes: str) -> dict[str, list[Difference]]:
+    """Per method: J&F from strokes minus J&F from the mask, per modality and overall."""
+    lost = {}
+    for name, own in by_method(results).items():
+        from_mask = [result for result in own if result.given == MASK]
+        from_strokes = [result for result in own if result.given == strokes]
+        lost[name] = [
+            difference(within(from_strokes, row), within(from_mask, row), row=row, second_name=MASK)
+            for row in rows_of(own)
+        ]
+    return lost
 
 
-def mean_score(results: Sequence[LabelResult], method: str, score: str) -> float:
-    """Mean over labels; a leak that is unknown is left out."""
-    values = [getattr(getattr(result, method), score) for result in results]
-    return float(np.nanmean(values)) if len(values) else float("nan")
-
-
-def by_modality(results: Sequence[LabelResult]) -> dict[str, list[LabelResult]]:
-    return {
-        name: [result for result in results if result.modality == name]
-        for name in dict.fromkeys(result.modality for result in results)
-    }
-
-
-def summary(results: Sequence[LabelResult]) -> dict[str, dict[str, dict[str, float]]]:
-    """Means per modality, over modalities (each weighing the same) and over labels: row -> method -> score."""
-
-    def means(chosen: Sequence[LabelResult]) -> dict[str, dict[str, float]]:
-        return {method: {score: mean_score(chosen, method, score) for score in SCORES} for method in ("ours", "repeat")}
-
-    rows = {name: means(chosen) for name, chosen in by_modality(results).items()}
-    overall = {
-        method: {score: float(np.mean([row[method][score] for row in rows.values()])) for score in SCORES}
-        for method in ("ours", "repeat")
-    }
-    return rows | {"all modalities alike": overall, "all labels alike": means(results)}
-
-
-def _score_label(case: LabelledCase, label: int, predicted: NDArray[np.bool_], seconds: float) -> LabelResult:
-    truth, seed = case.label_mask(label), case.seed_frame(label)
-    return LabelResult(
-        case=case.name,
-        modality=case.modality,
-        label=case.label_names[label],
-        seed_frame=seed,
-        ours=score_sequence(predicted, truth, seeds=[seed]),
-        repeat=score_sequence(repeat_seed(truth, seed), truth, seeds=[seed]),
-        seconds_per_frame=seconds,
-    )
-
-
-def _print_results(results: Sequence[LabelResult]) -> None:
-    print(f"{'':54}{'ours':^37}|{'seed repeated':^37}|")
-    heading = "".join(f"{name:>7}" for name in HEADINGS)
-    print(f"{'case':22}{'label':28}{'seed':>4}{heading}  |{heading}  | s/frame")
-    for result in results:
-        ours, repeat = ({score: getattr(scores, score) for score in SCORES} for scores in (result.ours, result.repeat))
-        print(
-            f"{result.case[:21]:22}{result.label[:27]:28}{result.seed_frame:>4}{_columns(ours)}  |{_columns(repeat)}  |"
-            f"{result.seconds_per_frame:8.3f}"
-        )
-
-
-def _print_summary(results: Sequence[LabelResult]) -> None:
-    counts = {name: len(chosen) for name, chosen in by_modality(results).items()}
-    print(f"\n{'mean':54}{'ours':^37}|{'seed repeated':^37}|    gain in J&F")
-    for name, row in summary(results).items():
-        gain = row["ours"]["jf"] - row["repeat"]["jf"]
-        labels = f"{counts.get(name, len(results))} labels"
-        print(f"{name:40}{labels:>14}{_columns(row['ours'])}  |{_columns(row['repeat'])}  |{gain:+8.3f}")
-    print(f"\nmean seconds per frame: {np.mean([result.seconds_per_frame for result in results]):.3f}")
-
-
-def _columns(scores: dict[str, float]) -> str:
-    return "".join(f"{scores[score]:7.3f}" for score in SCORES)
-
-
-def _print_skipped(skipped: Sequence[SkippedLabel]) -> None:
-    for one in skipped:
-        print(f"not measured: {one.case} {one.label}: {one.reason}")
-
-
-def _write_json(path: Path, results: Sequence[LabelResult], skipped: Sequence[SkippedLabel]) -> None:
-    labels = [asdict(result) for result in results]
-    for row, result in zip(labels, results, strict=True):
-        row["ours"]["jf"], row["repeat"]["jf"] = result.ours.jf, result.repeat.jf
-    report = {"labels": labels, "means": summary(results), "skipped": [asdict(one) for one in skipped]}
-    path.write_text(json.dumps(report, indent=1) + "\n")
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """The networks' and the flow's threads, so that seconds can be compared."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, help="folder of labelled cases")
+    parser.add_argument("--protocol", choices=("mask", "rounds", "scribbles"), default="mask", help="default: mask")
+    add_method_arguments(parser)
     add_network_arguments(parser)
+    parser.add_argument("--strokes", choices=tuple(KINDS), default="3 strokes", help="what --protocol scribbles draws")
     parser.add_argument("--cases", help="only these cases, by name, separated by commas")
     parser.add_argument("--labels-per-case", type=int, metavar="N", help="only the N largest labels of each case")
-    parser.add_argument("--together", action="store_true", help="carry labels that share a seed slice in one call")
+    parser.add_argument("--threads", type=int, default=1, help="of the network and the flow (default: 1)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="also write every number to this file")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="also draw the comparison and a gallery (PNG)")
+    parser.add_argument(
+        "--baselines-from", type=Path, metavar="FILE", help="take the training-free methods from what --json wrote"
+    )
     return parser
+
+
+def _measure_all(options: argparse.Namespace) -> tuple[list[Result], list[SkippedLabel]]:
+    methods = methods_from_arguments(options)
+    kind = RoundsMeasurement if options.protocol == "rounds" else Measurement
+    known = read_baselines(options.baselines_from, kind) if options.baselines_from else {}
+    results: list[Result] = []
+    skipped: list[SkippedLabel] = []
+    for case in chosen_cases(options.folder, options.cases):
+        labels, left_out = measurable_labels(case, limit=options.labels_per_case)
+        skipped += left_out
+        for label in labels:
+            print(f"{case.name}: {case.label_names[label]}", file=sys.stderr)
+            results += measure_case(
+                case, [label], methods, protocol=options.protocol, strokes=options.strokes, known=known
+            )
+    return results, skipped
+
+
+def _print_report(results: Sequence[Result], options: argparse.Namespace) -> list[Difference]:
+    """Print everything; returns the differences that were printed."""
+    title = "ours minus the best training-free method, {}, 95% interval of the difference"
+    if options.protocol != "scribbles":
+        print_results(results)
+        differences = ours_above_best(results)
+        print_differences(title.format("mean Dice" if options.protocol == "rounds" else "J&F"), differences)
+        return differences
+    differences = []
+    for given in (MASK, options.strokes):
+        print(f"\nfrom {given}")
+        chosen = [result for result in results if result.given == given]
+        print_results(chosen)
+        gaps = ours_above_best(chosen)
+        print_differences(title.format("J&F"), gaps)
+        differences += gaps
+    for name, lost in lost_by_strokes(results, options.strokes).items():
+        print_differences(f"{name}: J&F from {options.strokes} minus J&F from the mask", lost)
+        differences += lost
+    return differences
+
+
+def _draw(results: Sequence[Result], options: argparse.Namespace) -> None:
+    options.plots.mkdir(parents=True, exist_ok=True)
+    from_mask = [result for result in results if isinstance(result, Measurement) and result.given == MASK]
+    if options.protocol == "rounds":
+        draw_rounds(options.plots / "rounds.png", results)
+        return
+    draw_comparison(options.plots / "comparison.png", from_mask)
+    first, method = next(iter(methods_from_arguments(options).items()))
+    own = [result for result in from_mask if result.method == first]
+    draw_gallery(options.plots / "gallery.png", own, list(chosen_cases(options.folder, options.cases)), method)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    carry = carrier_from_arguments(options)
-    wanted = set(options.cases.split(",")) if options.cases else None
-    results: list[LabelResult] = []
-    skipped: list[SkippedLabel] = []
-    for folder in find_cases(options.folder):
-        if wanted is not None and folder.name not in wanted:
-            continue
-        case = read_case(folder)
-        labels, left_out = measurable_labels(case, limit=options.labels_per_case)
-        groups = group_labels(case, labels, together=options.together)
-        results += measure_case(case, groups, carry, report=lambda text: print(text, file=sys.stderr))
-        skipped += left_out
-    if not results:
-        print(f"nothing to measure in {options.folder}: no case is named like --cases asks", file=sys.stderr)
-        return 1
-    _print_results(results)
-    _print_skipped(skipped)
-    _print_summary(results)
-    if options.json:
-        _write_json(options.json, results, skipped)
+    with threads(options.threads):
+        results, skipped = _measure_all(options)
+        if not results:
+            print(f"nothing to measure in {options.folder}: no case is named like --cases asks", file=sys.stderr)
+            return 1
+        differences = _print_report(results, options)
+        print_skipped(skipped)
+        if options.json:
+            write_report(options.json, results, differences, skipped)
+        if options.plots:
+            _draw(results, options)
     return 0
 
 

@@ -1,62 +1,70 @@
-"""How a labelled case is carried from its seeds: by the network, or by repeating the seed (`--weights none`)."""
+"""Our method as a benchmark meets it: masks of a few frames in, a mask on every frame out."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from benchmarks.cases import LabelledCase
 from imos_engine.cli.carrying import carry
 from imos_engine.cli.inputs import DEFAULT_WEIGHTS, find_device
-from imos_engine.config import Precision, PropagationConfig
+from imos_engine.config import MemoryConfig, Precision, PropagationConfig
 from imos_engine.network.checkpoint import load_network
-from imos_engine.propagation import Propagator
-from imos_engine.sequence import Seed, frames_along
+from imos_engine.propagation import FrameResult, Propagator
+from imos_engine.sequence import BOTH_DIRECTIONS, Direction, Frames, Seed
+
+Mask = NDArray[np.bool_]
 
 
-class Carrier(Protocol):
-    """Carries labels that share a seed frame."""
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """All that an ablation may change about the propagation."""
 
-    def __call__(self, case: LabelledCase, labels: Sequence[int], /) -> NDArray[np.integer]:
-        """Predicted label map in carrying order, (T, H, W)."""
-        ...
-
-
-def seed_labels(case: LabelledCase, labels: Sequence[int]) -> tuple[int, NDArray[np.integer]]:
-    """The frame on which `labels` are seeded and their true map there, (H, W); all must share their seed frame."""
-    frames = {case.seed_frame(label) for label in labels}
-    if len(frames) != 1:
-        raise ValueError(f"labels {list(labels)} of {case.name} are largest on different frames {sorted(frames)}")
-    index = frames.pop()
-    truth = case.true_frames[index]
-    return index, np.where(np.isin(truth, labels), truth, 0)
-
-
-def carry_nowhere(case: LabelledCase, labels: Sequence[int]) -> NDArray[np.integer]:
-    """The seed on every frame."""
-    _, seed = seed_labels(case, labels)
-    return np.broadcast_to(seed, case.true_frames.shape)
+    settings: PropagationConfig = field(default_factory=PropagationConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    directions: frozenset[Direction] = BOTH_DIRECTIONS
 
 
 class NetworkCarrier:
-    """The engine, as a user meets it: a window chosen under the seed, both directions."""
+    """The engine, as a user meets it: a window chosen under the seeds, both directions unless the setup says else."""
 
-    def __init__(self, propagator: Propagator) -> None:
+    def __init__(self, weights: str, setup: Setup, *, device: torch.device) -> None:
+        network = load_network(weights)
+        self._directed = _Directed(
+            Propagator(network, settings=setup.settings, memory=setup.memory, device=device), setup.directions
+        )
+
+    def __call__(self, images: NDArray[Any], seeds: Mapping[int, Mask]) -> Mask:
+        """Shapes: images (T, H, W) or (T, H, W, 3); seeds {frame: (H, W)}, an empty one says: absent. (T, H, W)."""
+        annotated = [
+            Seed(index=index, labels=mask.astype(np.uint8), objects=frozenset({1})) for index, mask in seeds.items()
+        ]
+        return carry(self._directed, images, annotated) == 1
+
+
+class _Directed:
+    """A propagator that carries seeds only in the given directions."""
+
+    def __init__(self, propagator: Propagator, directions: frozenset[Direction]) -> None:
         self._propagator = propagator
+        self._directions = directions
 
-    def __call__(self, case: LabelledCase, labels: Sequence[int], /) -> NDArray[np.integer]:
-        index, seed = seed_labels(case, labels)
-        seeds = [Seed(index=index, labels=seed, objects=frozenset(labels))]
-        return carry(self._propagator, frames_along(case.image, case.slice_axis), seeds)
+    def propagate(self, frames: Frames, seeds: Sequence[Seed]) -> Iterator[FrameResult]:
+        return self._propagator.propagate(frames, seeds, directions=self._directions)
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", default=str(DEFAULT_WEIGHTS), help="default: those bundled; none: repeat the seed")
+    parser.add_argument("--weights", default=str(DEFAULT_WEIGHTS), help="default: those bundled")
+    add_setup_arguments(parser)
+
+
+def add_setup_arguments(parser: argparse.ArgumentParser) -> None:
+    """How any weights are run."""
     parser.add_argument("--size", type=int, help=f"internal size in pixels (default: {PropagationConfig().size})")
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda, cuda:1, or auto: a GPU where there is one (default)"
@@ -64,11 +72,10 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=[one.value for one in Precision], help="default: what suits the device")
 
 
-def carrier_from_arguments(options: argparse.Namespace) -> Carrier:
-    if options.weights == "none":
-        return carry_nowhere
+def setup_from_arguments(options: argparse.Namespace) -> Setup:
     settings = PropagationConfig(precision=Precision(options.precision) if options.precision else None)
-    if options.size is not None:
-        settings = replace(settings, size=options.size)
-    network = load_network(options.weights)
-    return NetworkCarrier(Propagator(network, settings=settings, device=find_device(options.device)))
+    return Setup(settings=settings if options.size is None else replace(settings, size=options.size))
+
+
+def carrier_from_arguments(options: argparse.Namespace) -> NetworkCarrier:
+    return NetworkCarrier(options.weights, setup_from_arguments(options), device=find_device(options.device))
