@@ -24,11 +24,16 @@ from benchmarks.carry import add_network_arguments
 from benchmarks.cases import LabelledCase, SkippedLabel, find_cases, measurable_labels, read_case
 from benchmarks.methods import Method, add_method_arguments, methods_from_arguments
 from benchmarks.pictures import draw_comparison, draw_gallery, draw_rounds
-from benchmarks.protocols import MASK, Measurement, RoundsMeasurement, measure_label, measure_rounds
+from benchmarks.protocols import MASK, Measurement, RoundsMeasurement, Strokes, measure_label, measure_rounds
 from benchmarks.report_file import Key, read_baselines, write_report
 from benchmarks.simulated_prompts import KINDS
 from benchmarks.summary import Difference, Result, by_method, difference, ours_above_best, rows_of, within
 from benchmarks.tables import print_differences, print_results, print_skipped
+from imos_engine.cli.inputs import DEFAULT_WEIGHTS
+from imos_engine.prompts import learned_solver
+
+PROMPT_WEIGHTS = DEFAULT_WEIGHTS.with_name("imos_prompts.safetensors")  # which the server takes too, where it exists
+STROKES = [kind for kind in KINDS if kind.endswith("strokes")]
 
 
 def chosen_cases(folder: Path, names: str | None) -> Iterator[LabelledCase]:
@@ -45,29 +50,30 @@ def measure_case(
     methods: Mapping[str, Method],
     *,
     protocol: str = "mask",
-    strokes: str = "3 strokes",
+    strokes: Strokes | None = None,
     known: Mapping[Key, Result] | None = None,
 ) -> list[Result]:
-    """Every label by every method; what is `known` already is not measured again."""
+    """Every label by every method, from its mask and from `strokes` too; what is `known` is not measured again."""
     results: list[Result] = []
     for label in labels:
         for name, method in methods.items():
-            for given in (MASK, strokes) if protocol == "scribbles" else (MASK,):
+            for drawn in (None, strokes) if strokes else (None,):
+                given = drawn.name if drawn else MASK
                 found = (known or {}).get((case.name, case.label_names[label], name, given))
                 if found is None and protocol == "rounds":
                     found = measure_rounds(case, label, name, method)
                 elif found is None:
-                    found = measure_label(case, label, name, method, given=given)
+                    found = measure_label(case, label, name, method, strokes=drawn)
                 results.append(found)
     return results
 
 
-def lost_by_strokes(results: Sequence[Measurement], strokes: str) -> dict[str, list[Difference]]:
+def lost_by_strokes(results: Sequence[Measurement]) -> dict[str, list[Difference]]:
     """Per method: J&F from strokes minus J&F from the mask, per modality and overall."""
     lost = {}
     for name, own in by_method(results).items():
         from_mask = [result for result in own if result.given == MASK]
-        from_strokes = [result for result in own if result.given == strokes]
+        from_strokes = [result for result in own if result.given != MASK]
         lost[name] = [
             difference(within(from_strokes, row), within(from_mask, row), row=row, second_name=MASK)
             for row in rows_of(own)
@@ -98,7 +104,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--protocol", choices=("mask", "rounds", "scribbles"), default="mask", help="default: mask")
     add_method_arguments(parser)
     add_network_arguments(parser)
-    parser.add_argument("--strokes", choices=tuple(KINDS), default="3 strokes", help="what --protocol scribbles draws")
+    parser.add_argument("--strokes", choices=STROKES, default=Strokes().kind, help="what --protocol scribbles draws")
+    parser.add_argument(
+        "--prompt-weights",
+        metavar="FILE",
+        default=str(PROMPT_WEIGHTS) if PROMPT_WEIGHTS.is_file() else "none",
+        help="of the network that makes masks of strokes; none: the classical solver (default: those bundled, if any)",
+    )
     parser.add_argument("--cases", help="only these cases, by name, separated by commas")
     parser.add_argument("--labels-per-case", type=int, metavar="N", help="only the N largest labels of each case")
     parser.add_argument("--threads", type=int, default=1, help="of the network and the flow (default: 1)")
@@ -112,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure_all(options: argparse.Namespace) -> tuple[list[Result], list[SkippedLabel]]:
     methods = methods_from_arguments(options)
+    strokes = _strokes(options) if options.protocol == "scribbles" else None
     kind = RoundsMeasurement if options.protocol == "rounds" else Measurement
     known = read_baselines(options.baselines_from, kind) if options.baselines_from else {}
     results: list[Result] = []
@@ -121,10 +134,14 @@ def _measure_all(options: argparse.Namespace) -> tuple[list[Result], list[Skippe
         skipped += left_out
         for label in labels:
             print(f"{case.name}: {case.label_names[label]}", file=sys.stderr)
-            results += measure_case(
-                case, [label], methods, protocol=options.protocol, strokes=options.strokes, known=known
-            )
+            results += measure_case(case, [label], methods, protocol=options.protocol, strokes=strokes, known=known)
     return results, skipped
+
+
+def _strokes(options: argparse.Namespace) -> Strokes:
+    if options.prompt_weights == "none":
+        return Strokes(kind=options.strokes)
+    return Strokes(kind=options.strokes, solver="learned", solve=learned_solver(options.prompt_weights))
 
 
 def _print_report(results: Sequence[Result], options: argparse.Namespace) -> list[Difference]:
@@ -136,14 +153,14 @@ def _print_report(results: Sequence[Result], options: argparse.Namespace) -> lis
         print_differences(title.format("mean Dice" if options.protocol == "rounds" else "J&F"), differences)
         return differences
     differences = []
-    for given in (MASK, options.strokes):
+    for given in dict.fromkeys(result.given for result in results):
         print(f"\nfrom {given}")
         chosen = [result for result in results if result.given == given]
         print_results(chosen)
         gaps = ours_above_best(chosen)
         print_differences(title.format("J&F"), gaps)
         differences += gaps
-    for name, lost in lost_by_strokes(results, options.strokes).items():
+    for name, lost in lost_by_strokes(results).items():
         print_differences(f"{name}: J&F from {options.strokes} minus J&F from the mask", lost)
         differences += lost
     return differences

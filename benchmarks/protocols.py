@@ -15,13 +15,26 @@ from benchmarks.cases import LabelledCase
 from benchmarks.methods import Method
 from benchmarks.simulated_prompts import KINDS
 from imos_engine.metrics import dice, score_sequence
-from imos_engine.prompts import segment_slice
+from imos_engine.prompts import SliceSolver, classical_solver
 from imos_engine.sequence import frames_along
 
 Mask = NDArray[np.bool_]
 
 MASK = "mask"
 ROUNDS = 5  # annotated frames at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strokes:
+    """What a person draws on the seed frame instead of the mask, and what makes a mask of it."""
+
+    kind: str = "3 strokes"  # of KINDS
+    solver: str = "classical"  # its name in reports
+    solve: SliceSolver = classical_solver
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} ({self.solver})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +46,7 @@ class Measurement:
     modality: str
     label: str
     method: str
-    given: str  # MASK, or the kind of prompts from which the seed frame's mask was made
+    given: str  # MASK, or the name of the strokes from which the seed frame's mask was made
     seed_frame: int
     j: float
     f: float
@@ -66,13 +79,15 @@ class RoundsMeasurement:
         return after | {"mean": float(np.mean(self.dice)), "seconds_per_frame": self.seconds_per_frame}
 
 
-def measure_label(case: LabelledCase, label: int, name: str, method: Method, *, given: str = MASK) -> Measurement:
+def measure_label(
+    case: LabelledCase, label: int, name: str, method: Method, *, strokes: Strokes | None = None
+) -> Measurement:
     """Carry one label from its largest frame and score it.
 
     J and F leave the seed frame out in every protocol, so that only carrying is compared; Dice includes it.
     """
     truth, seed = case.label_mask(label), case.seed_frame(label)
-    mask = truth[seed] if given == MASK else prompted_mask(case, label, given)
+    mask = truth[seed] if strokes is None else mask_from_strokes(case, label, strokes)
     predicted, seconds = _timed(method, case, {seed: mask})
     score = score_sequence(predicted, truth, seeds=[seed])
     return Measurement(
@@ -80,7 +95,7 @@ def measure_label(case: LabelledCase, label: int, name: str, method: Method, *, 
         modality=case.modality,
         label=case.label_names[label],
         method=name,
-        given=given,
+        given=MASK if strokes is None else strokes.name,
         seed_frame=seed,
         j=score.j,
         f=score.f,
@@ -121,12 +136,13 @@ def worst_frame(predicted: Mask, truth: Mask) -> int | None:
     return int(wrong.argmax()) if wrong.any() else None
 
 
-def prompted_mask(case: LabelledCase, label: int, kind: str) -> Mask:
-    """The seed frame's mask as the engine makes it from simulated prompts, (H, W); the same on every call."""
+def mask_from_strokes(case: LabelledCase, label: int, strokes: Strokes) -> Mask:
+    """The seed frame's mask as the engine makes it from simulated strokes, (H, W); the same on every call."""
     seed = case.seed_frame(label)
     truth = case.label_mask(label)[seed]
-    generator = np.random.default_rng(zlib.crc32(f"{case.name}/{label}/{kind}/0".encode()))
-    return segment_slice(frames_along(case.image, case.slice_axis)[seed], KINDS[kind](truth, generator))
+    generator = np.random.default_rng(zlib.crc32(f"{case.name}/{label}/{strokes.kind}/0".encode()))
+    prompts = KINDS[strokes.kind](truth, generator)
+    return strokes.solve(frames_along(case.image, case.slice_axis)[seed], prompts) > 0.5
 
 
 def _timed(method: Method, case: LabelledCase, seeds: Mapping[int, Mask]) -> tuple[Mask, float]:

@@ -85,8 +85,8 @@ def test_without_a_rival_there_is_no_difference():
 
 def test_strokes_are_held_against_the_mask_of_the_same_label():
     from_mask = [one for one in RESULTS if one.method == "ours"]
-    from_strokes = [replace(one, given="3 strokes", jf=one.jf - 0.1 * int(one.label)) for one in from_mask]
-    lost = accuracy.lost_by_strokes(from_mask + from_strokes, "3 strokes")["ours"]
+    from_strokes = [replace(one, given="3 strokes (classical)", jf=one.jf - 0.1 * int(one.label)) for one in from_mask]
+    lost = accuracy.lost_by_strokes(from_mask + from_strokes)["ours"]
     assert {one.row: one.difference for one in lost} == pytest.approx(
         {"CT": -0.15, "MRI": -0.3, MODALITIES_ALIKE: -0.225}
     )
@@ -148,8 +148,10 @@ def test_the_rounds_protocol_prints_dice_after_every_round(folder, tmp_path, cap
 
 
 def test_the_scribbles_protocol_prints_what_is_lost(folder, capsys):
-    assert accuracy.main([str(folder), "--protocol", "scribbles", "--methods", "repeat"]) == 0
+    arguments = [str(folder), "--protocol", "scribbles", "--methods", "repeat", "--prompt-weights", "none"]
+    assert accuracy.main(arguments) == 0
     printed = capsys.readouterr().out
+    assert "from 3 strokes (classical)" in printed
     assert "repeat: J&F from 3 strokes minus J&F from the mask" in printed
 
 

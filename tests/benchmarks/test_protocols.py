@@ -6,7 +6,7 @@ import pytest
 from benchmarks import protocols
 from benchmarks.cases import read_case
 from benchmarks.methods import TRAINING_FREE
-from benchmarks.protocols import measure_label, measure_rounds, prompted_mask, worst_frame
+from benchmarks.protocols import Strokes, mask_from_strokes, measure_label, measure_rounds, worst_frame
 from imos_engine.metrics import dice, score_sequence
 from tests.benchmarks.labelled_folder import disk_volume, write_case
 
@@ -48,10 +48,26 @@ def test_strokes_give_the_solvers_mask_and_the_same_one_every_time(case):
         given.append(seeds[3])
         return case.label_mask(1)
 
-    result = measure_label(case, 1, "spy", spy, given="3 strokes")
-    assert result.given == "3 strokes"
-    np.testing.assert_array_equal(given[0], prompted_mask(case, 1, "3 strokes"))
-    assert dice(given[0], case.label_mask(1)[3]) > 0.7
+    strokes = Strokes()
+    result = measure_label(case, 1, "spy", spy, strokes=strokes)
+    assert result.given == "3 strokes (classical)"
+    np.testing.assert_array_equal(given[0], mask_from_strokes(case, 1, strokes))
+    truth = case.label_mask(1)[3]
+    assert 0.7 < dice(given[0], truth) < 1
+
+
+def test_the_solver_sees_strokes_inside_the_object_and_the_seed_frame(case):
+    seen = []
+
+    def solver(image, prompts):
+        seen.append((image, prompts))
+        return np.full(image.shape, 0.4, np.float32) + 0.2 * prompts.scribbles_foreground
+
+    mask = mask_from_strokes(case, 3, Strokes(solver="spy", solve=solver))
+    [(image, prompts)] = seen
+    np.testing.assert_array_equal(image, case.image[..., 3])
+    np.testing.assert_array_equal(mask, prompts.scribbles_foreground)
+    assert not (mask & ~case.label_mask(3)[3]).any()
 
 
 def test_the_annotator_paints_the_frame_with_most_wrong_pixels_each_round(case):
