@@ -9,6 +9,7 @@ import numpy as np
 from .anatomy import Anatomy, Kind
 from .fields import FloatArray
 from .shapes import Centre, Course, blob
+from .vessels import paint_tree
 
 
 def random_course(rng: np.random.Generator, scene: Anatomy, radius: float) -> Course:
@@ -129,6 +130,7 @@ PAINTERS: list[tuple[Painter, float]] = [
     (paint_pair, 0.1),
     (paint_sheet, 0.12),
     (paint_folds, 0.06),
+    (paint_tree, 0.08),
 ]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .anatomy import Anatomy, Group, Kind
-from .appearance import Studio, textures
 from .camera import blur, noise
 from .fields import FloatArray, screen_field
+from .studio import Studio, textures
 from .textures import sample_texture
 from .tissue import copy_looks, draw_looks, is_kind, outlines, paint_tissue, separate
 

@@ -7,7 +7,7 @@ right or bottom edge). Everything is made on a coarse grid and interpolated, bec
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -27,20 +27,32 @@ class Coordinates:
     positions: FloatArray  # (T,), slices
 
     @cached_property
-    def on_canvas(self) -> tuple[FloatArray, FloatArray]:
-        """The same places in canvas pixels, at half the resolution, two arrays (T, H/2, W/2)."""
+    def coarse(self) -> tuple[FloatArray, FloatArray]:
+        """The same places x and y at half the resolution, two arrays (T, H/2, W/2)."""
         height, width = self.x.shape[1:]
-        scale, half = np.float32((CANVAS - 1) / 2), (-(-width // 2), -(-height // 2))
-        map_x, map_y = (
+        half = (-(-width // 2), -(-height // 2))
+        x, y = (
             np.stack([cv2.resize(frame, half, interpolation=cv2.INTER_AREA) for frame in places])
             for places in (self.x, self.y)
         )
-        return (map_x + np.float32(0.5)) * scale, (map_y + np.float32(0.5)) * scale
+        return x, y
+
+    @cached_property
+    def on_canvas(self) -> tuple[FloatArray, FloatArray]:
+        """The same places in canvas pixels, at half the resolution, two arrays (T, H/2, W/2)."""
+        scale = np.float32((CANVAS - 1) / 2)
+        x, y = self.coarse
+        return (x + np.float32(0.5)) * scale, (y + np.float32(0.5)) * scale
 
 
 def spline_weights(positions: FloatArray, spacing: float) -> FloatArray:
     """Weights (T, knots) of uniform cubic B-splines whose knots are `spacing` slices apart; rows sum to 1."""
-    scaled = (positions - positions.min()) / spacing
+    return _spline_weights(tuple(positions.tolist()), spacing)
+
+
+@lru_cache(maxsize=64)  # every shape of a scene asks for the same ones
+def _spline_weights(positions: tuple[float, ...], spacing: float) -> FloatArray:
+    scaled = (np.array(positions) - min(positions)) / spacing
     knot = np.floor(scaled).astype(int)
     f = scaled - knot
     parts = ((1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3)
@@ -63,6 +75,11 @@ def slow_grids(
     """Coarse random grids (T, n, n), one per frame, whose cells are half a wavelength wide over `extent` widths."""
     side = int(np.ceil(extent / (wavelength / 2))) + 1
     return slow_paths(rng, positions, correlation, side * side).reshape(len(positions), side, side)
+
+
+def refined(coarse: FloatArray, width: int, height: int) -> FloatArray:
+    """Frames (T, h, w) interpolated to a width and height in pixels, (T, H, W)."""
+    return np.stack([cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR) for frame in coarse])
 
 
 def smooth_field(

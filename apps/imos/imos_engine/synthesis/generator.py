@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import appearance, recipes
+from . import recipes
 from .anatomy import Anatomy, Group, LabelArray
-from .appearance import Studio
 from .camera import enlarge, regrade, through_slab
 from .endings import end_objects
 from .endoscope import endoscopy
 from .fields import Coordinates, FloatArray
+from .microscope import em
 from .motion import Motion, moving_coordinates, still_coordinates
+from .scanners import ct, mr
+from .sonography import ultrasound
+from .stills import deformed_copies
+from .studio import Studio
 from .targets import choose_objects, keep_labels, paint_labels
 from .textures import speckle_tiles, texture_tiles
 from .visibility import visible_objects
@@ -34,11 +38,11 @@ RECIPES: dict[str, Recipe] = {
     "em": recipes.tissue_block,
 }
 APPEARANCES: dict[str, Appearance] = {
-    "ct": appearance.ct,
-    "mr": appearance.mr,
-    "ultrasound": appearance.ultrasound,
+    "ct": ct,
+    "mr": mr,
+    "ultrasound": ultrasound,
     "endoscopy": endoscopy,
-    "em": appearance.em,
+    "em": em,
 }
 
 
@@ -56,6 +60,7 @@ class SynthesisConfig:
     foreign_share: float = 0.15  # clips whose scene comes from another modality's recipe
     largest_enlargement: float = 6.0  # how coarse the pixels of a clip may be
     ending_share: float = 0.35  # clips in which an object is made to end, of those where none ends by itself
+    static: bool = False  # each frame is frame 0 moved and deformed at random, as for the method's first phase
     thick_share: float = 0.25  # CT and MR clips whose slices are so thick that what lies between them shows
 
     def __post_init__(self) -> None:
@@ -102,13 +107,21 @@ class SequenceGenerator:
         rng = np.random.default_rng(np.random.SeedSequence((self.seed, index)))
         shares = np.array(self.settings.shares)
         modality = MODALITIES[rng.choice(len(MODALITIES), p=shares / shares.sum())]
-        thick = modality in ("ct", "mr") and rng.random() < self.settings.thick_share
-        scene, chosen, studio = self._scene(rng, modality, thick)
+        if not self.settings.static:
+            return self._sequence(rng, modality, self.settings)
+        still = self._sequence(rng, modality, replace(self.settings, frames=2, ending_share=0, thick_share=0))
+        frames, labels = deformed_copies(rng, still.frames[0], still.labels[0], self.settings.frames)
+        return SyntheticClip(frames=frames, labels=labels, modality=modality)
+
+    def _sequence(self, rng: np.random.Generator, modality: str, settings: SynthesisConfig) -> SyntheticClip:
+        """A clip whose scene changes along the sequence."""
+        thick = modality in ("ct", "mr") and rng.random() < settings.thick_share
+        scene, chosen, studio = self._scene(rng, modality, settings, thick)
         labels = paint_labels(scene, chosen)[:: 2 if thick else 1]
         for _ in range(TAKES):
             image = APPEARANCES[modality](rng, scene, chosen, studio)
             image = through_slab(image) if thick else image
-            image = enlarge(rng, image, random_enlargement(rng, labels, self.settings.largest_enlargement))
+            image = enlarge(rng, image, random_enlargement(rng, labels, settings.largest_enlargement))
             image = regrade(rng, image, may_invert=modality in ("ct", "mr", "em"))
             visible = visible_objects(image[0], labels[0])
             if visible:
@@ -116,9 +129,10 @@ class SequenceGenerator:
                 break
         return SyntheticClip(frames=as_channels(image), labels=labels, modality=modality)
 
-    def _scene(self, rng: np.random.Generator, modality: str, thick: bool) -> tuple[Anatomy, list[Group], Studio]:
+    def _scene(
+        self, rng: np.random.Generator, modality: str, settings: SynthesisConfig, thick: bool
+    ) -> tuple[Anatomy, list[Group], Studio]:
         """A scene with at least one object that is visible in frame 0; of 2 T - 1 slices where they are thick."""
-        settings = self.settings
         for _ in range(ATTEMPTS):
             tempo = float(np.exp(rng.uniform(*np.log(settings.correlation))))
             positions = random_positions(rng, settings, modality)

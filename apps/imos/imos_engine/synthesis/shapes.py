@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .fields import Coordinates, FloatArray, slow_paths
+from .fields import Coordinates, FloatArray, refined, slow_paths
 
+LARGE = 0.035  # frame widths, half the smaller width of a shape
 Centre = tuple[float, float]  # x, y in frame widths
 
 
@@ -41,18 +42,22 @@ def blob(
     grown = radius * np.exp(course.swelling * paths[:, 1])
     profile = 1 - ((at.positions - course.middle) / course.half_length) ** 2
     grown = grown * np.sqrt(np.maximum(profile, 1e-9))
-    u, v = turned(at, centre[0] + course.drift * paths[:, 2], centre[1] + course.drift * paths[:, 3], angle)
     stretch = np.sqrt(elongation)
+    large = radius / stretch > LARGE  # curved so little that half the pixels suffice
+    x0, y0 = centre[0] + course.drift * paths[:, 2], centre[1] + course.drift * paths[:, 3]
+    u, v = turned(*(at.coarse if large else (at.x, at.y)), x0, y0, angle)
     u /= as_column(grown * stretch)
     v /= as_column(grown / stretch)
     level = u * u + v * v if power == 2 else np.abs(u) ** power + np.abs(v) ** power
-    return np.asarray(level, np.float32)
+    return refined(level, at.x.shape[2], at.x.shape[1]) if large else np.asarray(level, np.float32)
 
 
-def turned(at: Coordinates, x0: FloatArray, y0: FloatArray, angle: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Coordinates along and across an axis through (x0, y0), each given per frame, (T, H, W)."""
+def turned(
+    x: FloatArray, y: FloatArray, x0: FloatArray, y0: FloatArray, angle: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Coordinates along and across an axis through (x0, y0), each given per frame (T,), of places (T, H, W)."""
     cosine, sine = as_column(np.cos(angle)), as_column(np.sin(angle))
-    x, y = at.x - as_column(x0), at.y - as_column(y0)
+    x, y = x - as_column(x0), y - as_column(y0)
     return np.asarray(cosine * x + sine * y, np.float32), np.asarray(cosine * y - sine * x, np.float32)
 
 
@@ -74,7 +79,7 @@ def rod(
     turn = angle + course.spin * paths[:, 0]
     tip_x = centre[0] + course.drift * paths[:, 1] + retreat * np.cos(turn)
     tip_y = centre[1] + course.drift * paths[:, 2] + retreat * np.sin(turn)
-    u, v = turned(at, tip_x, tip_y, turn)
+    u, v = turned(at.x, at.y, tip_x, tip_y, turn)
     across, along = v / np.float32(width / 2), u / np.float32(width)
     taper = 1 + np.maximum(0, np.float32(1.5) - along) * np.float32(rng.uniform(0, 0.8))
     return np.where(u > 0, np.abs(across) * taper, np.float32(9)).astype(np.float32), across, along
@@ -95,14 +100,15 @@ def cells(
     """
     count = len(centres)
     bonus = rng.uniform(0, 0.3, count).astype(np.float32) / np.float32(count)
-    plane = -2 * centres[:, :2].T
+    plane = np.empty((3, count), np.float32)
+    plane[:2] = -2 * centres[:, :2].T
+    place = np.ones((*at.x.shape[1:], 3), np.float32)
     result = np.empty(at.x.shape, np.uint8)
     for frame, position in enumerate(at.positions):
-        constant = (centres[:, :2] ** 2).sum(1) + (centres[:, 2] - position / np.float32(depth)) ** 2 - bonus
-        place = np.stack([at.x[frame] + sway[0][frame], at.y[frame] + sway[1][frame]], axis=-1).reshape(-1, 2)
-        distance = place @ plane
-        distance += constant
-        result[frame] = distance.argmin(1).reshape(at.x.shape[1:])
+        plane[2] = (centres[:, :2] ** 2).sum(1) + (centres[:, 2] - position / np.float32(depth)) ** 2 - bonus
+        np.add(at.x[frame], sway[0][frame], out=place[..., 0])
+        np.add(at.y[frame], sway[1][frame], out=place[..., 1])
+        result[frame] = (place.reshape(-1, 3) @ plane).argmin(1).reshape(at.x.shape[1:])
     return result
 
 

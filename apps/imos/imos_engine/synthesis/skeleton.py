@@ -37,7 +37,7 @@ def paint_ribs(rng: np.random.Generator, scene: Anatomy) -> None:
         wander = 0.08 * length * slow_paths(rng, scene.at.positions, scene.tempo, 2)
         x = middle[0] + arc * np.cos(angle) + wander[:, 0] - arc * np.cos(start)
         y = middle[1] + arc * np.sin(angle) + wander[:, 1] - arc * np.sin(start)
-        u, v = turned(scene.at, x, y, angle + np.pi / 2 + rng.normal(0, 0.15))
+        u, v = turned(scene.at.x, scene.at.y, x, y, angle + np.pi / 2 + rng.normal(0, 0.15))
         swelling = np.exp(0.2 * slow_paths(rng, scene.at.positions, scene.tempo, 2))
         u /= as_column(length / 2 * swelling[:, 0])
         v /= as_column(length * rng.uniform(0.12, 0.4) * swelling[:, 1])
