@@ -67,7 +67,7 @@ def resemble(rng: np.random.Generator, scene: Anatomy, group: Group, taken: set[
     count = len(scene.kinds)
     touching = np.bincount(scene.regions[0][ring], minlength=count) / max(int(ring.sum()), 1)
     lasting = np.bincount(scene.regions[-1].ravel(), minlength=count)
-    least = max(12.0, 0.2 * float(inside.sum()))
-    fit = [r for r in range(count) if r not in taken and touching[r] < TOUCHING and lasting[r] > least]
+    least, most = max(12.0, 0.2 * float(inside.sum())), 4.0 * float(inside.sum())
+    fit = [r for r in range(count) if r not in taken and touching[r] < TOUCHING and least < lasting[r] < most]
     for region in rng.permutation(fit)[: int(rng.integers(1, 3))]:
         scene.lookalikes[int(region)] = group[0]
