@@ -25,14 +25,16 @@ from imos_engine.config import PRESETS, AdapterConfig, MemoryConfig, Precision, 
 from imos_engine.memory.attention import affinity, similarity
 from imos_engine.network import ImosNetwork
 from imos_engine.propagation import Propagator
-from imos_engine.propagation.resizing import FrameGrid
+from imos_engine.propagation.resizing import Box, FrameGrid
 from imos_engine.sequence import Direction, Seed
 
 PROBABILITY_TOLERANCE = 1e-4  # absolute
 FEATURE_TOLERANCE = 1e-3  # relative to the entry's largest value
 CROP = (64, 80)  # pixels of frame 0 that the unit entries were recorded on
 
-PLAIN = PropagationConfig(size=None, precision=Precision.FLOAT32, end_after=None, preload_seeds=False, encode_batch=1)
+PLAIN = PropagationConfig(
+    size=None, window=None, precision=Precision.FLOAT32, end_after=None, preload_seeds=False, encode_batch=1
+)
 LONG_MEMORY = MemoryConfig(
     write_every=2, max_working_frames=5, min_working_frames=3, prototypes=24, max_long_term=80, read_top_k=30
 )
@@ -121,7 +123,7 @@ def _propagate(
     network: ImosNetwork, recorded: dict[str, Tensor], seed_frames: list[int], memory: MemoryConfig
 ) -> tuple[Tensor, Tensor]:
     frames = GivenFrames(recorded["frames"])
-    grid = FrameGrid.fit(frames.size, None)
+    grid = FrameGrid.fit(Box.whole(frames.size), None)
     ids = torch.arange(1, recorded["masks"].shape[1] + 1)[:, None, None]
     seeds = [
         Seed(

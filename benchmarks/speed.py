@@ -72,7 +72,7 @@ def xmem_with_recipe_weights(recipe: Path) -> ImosNetwork:
 def measure_paths(recipe: Path) -> None:
     """Plain loop, our float32 path and our bf16 path on the same frames."""
     network = xmem_with_recipe_weights(recipe)
-    settings = PropagationConfig(size=None, end_after=None)
+    settings = PropagationConfig(size=None, window=None, end_after=None)
     print(f"\nxmem preset, {PATHS_SIZE} px, {PATHS_FRAMES} frames, one forward pass")
     print("objects  path      frames/s  ratio  mean diff   max diff  peak MiB   encode   read  decode  write  merge")
     for objects in (1, 3):

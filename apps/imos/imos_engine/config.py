@@ -160,7 +160,9 @@ class MemoryConfig:
 class PropagationConfig:
     """How frames are carried through the network."""
 
-    size: int | None = 320  # side of the square with the resized frame's area, in pixels; None keeps the frame's size
+    size: int | None = 192  # side of the square with the resized window's area, in pixels; None keeps the window's size
+    window: float | None = 2.5  # side of the window around objects over their extent; None is always the whole frame
+    presence_threshold: float = 0.5  # an object whose estimated presence is lower is not shown; 0 shows every object
     encode_batch: int = 4  # frames encoded in one call
     precision: Precision | None = None  # None is bfloat16 where the device computes in it, else float32
     end_after: int | None = 3  # frames without any object after which a direction ends; None never ends early
@@ -171,6 +173,10 @@ class PropagationConfig:
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be encoded."""
         _require(self.size is None or self.size >= 32, f"size must be None or at least 32 pixels, got {self.size}")
+        _require(self.window is None or self.window >= 1.2, f"window must be None or at least 1.2, got {self.window}")
+        _require(
+            0 <= self.presence_threshold <= 1, f"presence_threshold must lie in 0 to 1, got {self.presence_threshold}"
+        )
         _require(self.encode_batch >= 1, f"encode_batch must be at least 1 frame, got {self.encode_batch}")
         _require(
             self.end_after is None or self.end_after >= 1,

@@ -23,9 +23,10 @@ def grey_bytes(frames: Tensor) -> npt.NDArray[np.uint8]:
 class FlowEstimator:
     """Dense inverse search (Kroeger et al., ECCV 2016, arXiv 1603.03590), as OpenCV implements it."""
 
-    def __init__(self) -> None:
-        self._search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._search.setFinestScale(0)  # full resolution: membranes and vessels are a few pixels wide
+    def __init__(self, *, finest_scale: int = 1) -> None:
+        """`finest_scale`: 0 searches at full resolution, each further one at half of it."""
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._search.setFinestScale(finest_scale)
 
     def origin(self, current: npt.NDArray[np.uint8], neighbour: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Where each pixel of `current` lies in `neighbour`, as a displacement in pixels.
@@ -34,19 +35,20 @@ class FlowEstimator:
         """
         if min(current.shape) < 16:  # too few pixels for a patch to be searched
             return np.zeros((2, *current.shape), dtype=np.float32)
-        displacement = self._search.calc(current, neighbour, None)
+        found = np.zeros((*current.shape, 2), dtype=np.float32)
+        displacement = np.asarray(self._search.calc(current, neighbour, found))
         return np.ascontiguousarray(np.moveaxis(displacement, 2, 0), dtype=np.float32)
 
 
 def follow(planes: Tensor, flow: Tensor) -> Tensor:
     """Planes of the neighbouring frame, moved to where the flow says that they are now.
 
-    Shapes: planes (B, C, h, w); flow (B, 2, h, w) from `FlowEstimator.origin`. Returns: (B, C, h, w) in float32.
-    What comes from outside the frame is its border.
+    Shapes: planes (B, C, h, w); flow (B, 2, H, W): pixel (y, x) of the answer is taken from (y, x) + flow of `planes`.
+    Returns: (B, C, H, W) in float32. What comes from outside `planes` is their border.
     """
     height, width = planes.shape[-2:]
-    rows = torch.arange(height, device=flow.device, dtype=torch.float32)[:, None]
-    columns = torch.arange(width, device=flow.device, dtype=torch.float32)[None]
+    rows = torch.arange(flow.shape[2], device=flow.device, dtype=torch.float32)[:, None]
+    columns = torch.arange(flow.shape[3], device=flow.device, dtype=torch.float32)[None]
     x = (2 * (columns + flow[:, 0].float()) + 1) / width - 1
     y = (2 * (rows + flow[:, 1].float()) + 1) / height - 1
     grid = torch.stack((x, y), dim=-1)

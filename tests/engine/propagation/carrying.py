@@ -12,7 +12,7 @@ from tests.engine.narrow import narrow_network
 from tests.engine.sequences import moving_frames
 
 FORWARD, BACKWARD = (frozenset({direction}) for direction in Direction)
-EXACT = {"size": None, "precision": Precision.FLOAT32, "end_after": None, "encode_batch": 1}
+EXACT = {"size": None, "window": None, "precision": Precision.FLOAT32, "end_after": None, "encode_batch": 1}
 MEMORY = MemoryConfig(
     write_every=2, max_working_frames=4, min_working_frames=2, prototypes=6, max_long_term=20, read_top_k=5
 )

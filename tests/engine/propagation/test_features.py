@@ -10,7 +10,7 @@ from imos_engine.network import FrameFeatures
 from imos_engine.network.inference import prepare_for_inference
 from imos_engine.propagation import FeatureCache, Timings
 from imos_engine.propagation.features import FrameEncoder
-from imos_engine.propagation.resizing import FrameGrid
+from imos_engine.propagation.resizing import Box, FrameGrid
 from tests.engine.narrow import narrow_network, random_frames
 from tests.engine.propagation.carrying import WatchedFrames
 from tests.engine.sequences import moving_frames
@@ -31,13 +31,18 @@ ONE = bytes_of(features_of())
 
 
 def encoder_of(frames, *, batch: int = 4, cache: FeatureCache | None = None, image_key: object = None) -> FrameEncoder:
-    grid = FrameGrid.fit(frames.size, None)
-    return FrameEncoder(NETWORK, frames, grid, batch=batch, timings=Timings(), cache=cache, image_key=image_key)
+    return FrameEncoder(NETWORK, frames, batch=batch, timings=Timings(), cache=cache, image_key=image_key)
+
+
+def whole_frame(encoder: FrameEncoder) -> FrameGrid:
+    return FrameGrid.fit(Box.whole(encoder._frames.size), None)
 
 
 def visit(encoder: FrameEncoder, order: range) -> list[FrameFeatures]:
     with torch.inference_mode():
-        return [encoder.features(index, order[position + 1 :]) for position, index in enumerate(order)]
+        return [
+            encoder.features(index, whole_frame(encoder), order[position + 1 :]) for position, index in enumerate(order)
+        ]
 
 
 @pytest.mark.parametrize("budget", [0, 1, 2.5, 4, 100])
@@ -98,7 +103,7 @@ def test_every_frame_is_encoded_once_in_batches_and_as_if_alone(order, batch):
     alone = encoder_of(moving_frames(9, 32, 32), batch=1)
     for index, features in zip(order, found, strict=True):
         with torch.inference_mode():
-            expected = alone.features(index, ())
+            expected = alone.features(index, whole_frame(alone), ())
         torch.testing.assert_close(features.tensors, expected.tensors, atol=1e-4, rtol=1e-4)
 
 
@@ -110,6 +115,19 @@ def test_frames_in_the_cache_are_not_encoded_again():
     assert sorted(frames.asked) == list(range(6))
     assert encoder._timings.frames == 6
     assert encoder._timings.cached_frames == 3
+
+
+def test_a_window_that_moves_is_encoded_anew_and_never_answers_for_another():
+    encoder = encoder_of(moving_frames(4, 32, 48), batch=4, cache=FeatureCache(1 << 24), image_key="image")
+    left, right = FrameGrid.fit(Box(0, 0, 32, 32), None), FrameGrid.fit(Box(0, 16, 32, 32), None)
+    with torch.inference_mode():
+        found = [encoder.features(index, grid, range(index + 1, 4)) for index, grid in enumerate((left, left, right))]
+        alone = [
+            encoder_of(moving_frames(4, 32, 48)).features(index, grid, ())
+            for index, grid in enumerate((left, left, right))
+        ]
+    for one, expected in zip(found, alone, strict=True):
+        torch.testing.assert_close(one.tensors, expected.tensors, atol=1e-4, rtol=1e-4)
 
 
 def test_another_image_or_another_size_does_not_find_them():
@@ -149,5 +167,6 @@ def test_grey_and_the_same_image_in_three_equal_colours_are_encoded_alike():
         def normalised(self, start: int, stop: int) -> torch.Tensor:
             return grey.normalised(start, stop).clone(memory_format=torch.contiguous_format)
 
+    grid = FrameGrid.fit(Box.whole(grey.size), None)
     for image in (0, 1):
-        torch.testing.assert_close(encoder_of(grey).image(image), encoder_of(Colour()).image(image))
+        torch.testing.assert_close(encoder_of(grey).image(image, grid), encoder_of(Colour()).image(image, grid))

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from imos_engine.propagation.merge import PackedProbabilities, agreement, blend, confidence, label_map
-from imos_engine.propagation.resizing import FrameGrid
+from imos_engine.propagation.merge import HeldStep, LabelCanvas, agreement, blend, confidence, on_one_box
+from imos_engine.propagation.resizing import Box, FrameGrid
+
+GRID = FrameGrid.fit(Box.whole((37, 53)), None)
+CPU = torch.device("cpu")
 
 
 def plane(*values: float) -> torch.Tensor:
@@ -15,7 +18,7 @@ def plane(*values: float) -> torch.Tensor:
 
 def test_packed_probabilities_come_back_within_half_a_step_of_8_bits():
     probabilities = torch.rand(3, 37, 53)
-    returned = PackedProbabilities.pack(probabilities).unpack()
+    returned = HeldStep.pack(GRID, probabilities).unpack(CPU)[1]
     assert returned.shape == probabilities.shape
     assert (returned - probabilities).abs().max() <= 1 / 510 + 1e-6
 
@@ -23,8 +26,8 @@ def test_packed_probabilities_come_back_within_half_a_step_of_8_bits():
 def test_certain_masks_pack_exactly_and_small():
     mask = torch.zeros(2, 256, 256)
     mask[0, 60:120, 80:200] = 1
-    packed = PackedProbabilities.pack(mask)
-    assert torch.equal(packed.unpack(), mask)
+    packed = HeldStep.pack(GRID, mask)
+    assert torch.equal(packed.unpack(CPU)[1], mask)
     assert len(packed.packed) < mask.numel() / 50
 
 
@@ -56,18 +59,31 @@ def test_blending_stays_between_the_passes():
     assert (blended >= torch.minimum(forward, backward) - 1e-6).all()
 
 
+def labels_of(probabilities, ids, *, dtype=np.uint16, size=(1, 4), box=None):
+    canvas = LabelCanvas(size, np.dtype(dtype), CPU)
+    canvas.add(box or Box.whole(size), probabilities, ids)
+    return canvas.labels()
+
+
 def test_each_pixel_gets_the_id_of_the_most_probable_object_or_background():
-    probabilities, grid = torch.tensor([[[0.6, 0.1, 0.2, 0.5]], [[0.3, 0.8, 0.2, 0.1]]]), FrameGrid.fit((1, 4), None)
-    labels = label_map(grid.shrink(probabilities), np.array([7, 300], dtype=np.uint16), grid)
+    labels = labels_of(torch.tensor([[[0.6, 0.1, 0.2, 0.5]], [[0.3, 0.8, 0.2, 0.1]]]), [7, 300])
     assert labels.tolist() == [[7, 300, 0, 7]]
     assert labels.dtype == np.uint16
 
 
-def test_labels_come_at_the_frames_own_size():
-    grid = FrameGrid.fit((37, 53), 32)
-    labels = label_map(torch.ones(1, *grid.padded_size), np.array([3], dtype=np.uint8), grid)
-    assert labels.shape == (37, 53)
-    assert (labels == 3).all()
+def test_objects_of_other_windows_compete_like_objects_of_one():
+    canvas = LabelCanvas((1, 4), np.dtype(np.uint8), CPU)
+    canvas.add(Box(0, 0, 1, 3), torch.tensor([[[0.6, 0.1, 0.2]]]), [7])
+    canvas.add(Box(0, 1, 1, 3), torch.tensor([[[0.8, 0.7, 0.1]]]), [3])
+    assert canvas.labels().tolist() == [[7, 3, 3, 0]]
+
+
+def test_windows_of_both_passes_meet_in_the_frame():
+    left, right = FrameGrid.fit(Box(0, 0, 16, 16), None), FrameGrid.fit(Box(0, 8, 16, 16), None)
+    box, planes = on_one_box({1: (left, torch.ones(2, 16, 16)), -1: (right, torch.ones(2, 16, 16))})
+    assert box == Box(0, 0, 16, 24)
+    assert planes[1][0].sum(0).tolist() == [16] * 16 + [0] * 8
+    assert planes[-1][1].sum(0).tolist() == [0] * 8 + [16] * 16
 
 
 def test_confidence_is_the_mean_probability_inside_the_mask():

@@ -92,7 +92,9 @@ def test_a_frame_that_only_the_forward_pass_reached_gets_its_answer(monkeypatch)
     propagator, frames, seeds = propagator_of(), moving_frames(8), [seed_on(0, 1), seed_on(7, 1, offset=6)]
     passes = {direction: list(propagator.sweep(frames, seeds, direction)) for direction in Direction}
     early_end = {Direction.FORWARD: passes[Direction.FORWARD], Direction.BACKWARD: passes[Direction.BACKWARD][:3]}
-    monkeypatch.setattr(propagator, "_start", lambda run, direction: iter(early_end[direction]))
+    monkeypatch.setattr(
+        propagator, "_pass", lambda run, direction: ((step.index, {0: step}) for step in early_end[direction])
+    )
     results = propagate(frames, seeds, propagator=propagator)
     assert sorted(results) == list(range(8))
     for step in passes[Direction.FORWARD][1:5]:

@@ -11,7 +11,7 @@ from imos_engine.sequence import Direction
 from tests.engine.narrow import narrow_network
 from tests.engine.sequences import moving_frames, seed_on
 
-SETTINGS = {"size": None, "precision": Precision.FLOAT32, "end_after": None, "encode_batch": 1}
+SETTINGS = {"size": None, "window": None, "precision": Precision.FLOAT32, "end_after": None, "encode_batch": 1}
 MEMORY = MemoryConfig(
     write_every=2, max_working_frames=4, min_working_frames=2, prototypes=6, max_long_term=20, read_top_k=5
 )

@@ -26,5 +26,6 @@ def test_time_counts_also_when_the_stage_fails():
 def test_timings_become_plain_numbers():
     described = Timings(encode=1.23456, frames=7, cached_frames=3).to_dict()
     assert described == {
-        "encode": 1.2346, "read": 0, "decode": 0, "write": 0, "merge": 0, "total": 0, "frames": 7, "cached_frames": 3,
+        "encode": 1.2346, "read": 0, "decode": 0, "flow": 0, "refine": 0, "write": 0, "merge": 0, "total": 0,
+        "frames": 7, "cached_frames": 3,
     }  # fmt: skip

@@ -60,7 +60,7 @@ class Stage(nn.Module):
 class Refiner(nn.Module):
     """A small U-Net at half resolution, over every object alone.
 
-    Its answer is added to a weighted sum of the two masks that it is given, so an untrained one returns their mean.
+    Its answer is added to a weighted sum of the two masks that it is given, so an untrained one returns the moved mask.
     """
 
     def __init__(self, config: RefinerConfig) -> None:
@@ -72,10 +72,11 @@ class Refiner(nn.Module):
             Stage(widths[level + 1] + widths[level], widths[level]) for level in range(len(widths) - 1)
         )
         self.correction = nn.Conv2d(widths[0], 4, 3, padding=1)
-        self.trust = nn.Parameter(torch.tensor([0.5, 0.5]))  # in the coarse mask, in the moved mask
+        self.trust = nn.Parameter(torch.tensor([0.0, 1.0]))  # in the coarse mask, in the moved mask
         self.presence = nn.Sequential(nn.Linear(2 * widths[-1], widths[-1]), nn.SiLU(), nn.Linear(widths[-1], 1))
         nn.init.zeros_(self.correction.weight)
-        nn.init.zeros_(self.correction.bias)
+        if self.correction.bias is not None:
+            nn.init.zeros_(self.correction.bias)
 
     def forward(self, frames: Tensor, coarse: Tensor, moved: MovedMasks) -> Refined:
         """Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits; H and W multiples of 16."""

@@ -16,11 +16,14 @@ from imos_engine.config import MemoryConfig, PropagationConfig
 from imos_engine.network import ImosNetwork
 from imos_engine.network.inference import prepare_for_inference
 from imos_engine.propagation.features import FeatureCache, FrameEncoder
-from imos_engine.propagation.merge import PackedProbabilities, agreement, blend, confidence, label_map
-from imos_engine.propagation.resizing import FrameGrid
+from imos_engine.propagation.grouping import grouped
+from imos_engine.propagation.merge import HeldStep, LabelCanvas, agreement, blend, confidence, on_one_box
+from imos_engine.propagation.motion_field import MotionField
+from imos_engine.propagation.resizing import Box, FrameGrid
 from imos_engine.propagation.schedule import forward_weight, frame_order
-from imos_engine.propagation.sweep import SeedMasks, Sweep, SweepStep
+from imos_engine.propagation.sweep import Scene, Sweep, SweepStep
 from imos_engine.propagation.timings import Timings
+from imos_engine.propagation.window import Windows, extent_of
 from imos_engine.sequence import BOTH_DIRECTIONS, Direction, Frames, Seed
 
 
@@ -93,78 +96,130 @@ class Propagator:
 
     @torch.inference_mode()  # around each step: between two of them the caller is in its own mode
     def sweep(self, frames: Frames, seeds: Sequence[Seed], direction: Direction) -> Iterator[SweepStep]:
-        """One pass, as raw probabilities on the network's grid: for measuring the network, not for users."""
+        """One pass of the objects that share the first window, as raw probabilities on the network's grid.
+
+        For measuring the network, not for users.
+        """
         run = self._prepare(frames, seeds, (0, len(frames) - 1), None)
-        yield from self._start(run, direction)
+        for _, steps in self._pass(run, direction):
+            if 0 in steps:
+                yield steps[0]
 
     def _prepare(
         self, frames: Frames, seeds: Sequence[Seed], frame_range: tuple[int, int], image_key: Hashable
     ) -> _Run:
         _check_seeds(frames, seeds, frame_range)
         seeds = [seed for seed in seeds if seed.objects]  # an annotation that speaks about nothing is none
-        grid = FrameGrid.fit(frames.size, self.settings.size)
         object_ids = np.unique([object_id for seed in seeds for object_id in seed.objects])
         object_ids = object_ids.astype(np.min_scalar_type(int(object_ids.max())))
         encoder = FrameEncoder(
-            self._network, frames, grid,
+            self._network, frames,
             batch=self.settings.encode_batch, timings=self.timings, cache=self._features, image_key=image_key,
         )  # fmt: skip
-        masks = {seed.index: self._seed_masks(seed, object_ids, grid) for seed in seeds}
-        return _Run({seed.index: seed for seed in seeds}, masks, object_ids, grid, encoder, frame_range)
-
-    def _seed_masks(self, seed: Seed, object_ids: npt.NDArray[np.integer[Any]], grid: FrameGrid) -> SeedMasks:
-        pixels = torch.from_numpy(np.stack([seed.labels == object_id for object_id in object_ids])).float()
-        given = torch.tensor([int(object_id) in seed.objects for object_id in object_ids])
-        masks = grid.shrink(pixels.to(self._device)).clamp(0, 1)
-        return SeedMasks(masks=masks, given=given.to(self._device))
-
-    def _start(self, run: _Run, direction: Direction) -> Iterator[SweepStep]:
-        first, last = run.frame_range
-        inside = [index for index in run.masks if first <= index <= last]
-        start = min(inside) if direction is Direction.FORWARD else max(inside)
-        sweep = Sweep(
-            self._network, run.encoder, run.masks, memory=self.memory, settings=self.settings, timings=self.timings
+        scene = Scene(
+            network=self._network,
+            encoder=encoder,
+            motion=MotionField(frames, device=self._device, timings=self.timings),
+            windows=Windows(frames.size, self.settings.size, self.settings.window),
+            memory=self.memory,
+            settings=self.settings,
+            timings=self.timings,
         )
-        return sweep.run(frame_order(start, run.frame_range, direction))
+        by_frame = {seed.index: seed for seed in seeds}
+        groups = grouped(_extents(seeds, object_ids), scene.windows)
+        return _Run(by_frame, object_ids, groups, scene, frame_range, frames.size)
+
+    def _sweeps(self, run: _Run, direction: Direction) -> dict[int, tuple[int, Sweep]]:
+        """Per group that has a seed in the range: the frame on which it starts, and its sweep."""
+        first, last = run.frame_range
+        sweeps = {}
+        for number, objects in enumerate(run.groups):
+            masks, given = {}, {}
+            for index, seed in run.seeds.items():
+                if seed.objects.intersection(objects):
+                    pixels = np.stack([seed.labels == object_id for object_id in objects])
+                    masks[index] = torch.from_numpy(pixels).float().to(self._device)
+                    given[index] = torch.tensor([one in seed.objects for one in objects], device=self._device)
+            inside = [index for index in masks if first <= index <= last]
+            if inside:
+                start = min(inside) if direction is Direction.FORWARD else max(inside)
+                sweeps[number] = start, Sweep(run.scene, masks, given)
+        return sweeps
+
+    def _pass(self, run: _Run, direction: Direction) -> Iterator[tuple[int, dict[int, SweepStep]]]:
+        """Frames in one direction, each with what every group's sweep found there; gone groups are left out."""
+        sweeps = self._sweeps(run, direction)
+        if not sweeps:
+            return
+        starts = [start for start, _ in sweeps.values()]
+        order = frame_order(min(starts) if direction is Direction.FORWARD else max(starts), run.frame_range, direction)
+        for position, index in enumerate(order):
+            upcoming = order[position + 1 :]
+            steps = {}
+            for number, (start, sweep) in sweeps.items():
+                if (index - start) * direction.value >= 0 and (step := sweep.visit(index, upcoming)) is not None:
+                    steps[number] = step
+            if steps:
+                yield index, steps
 
     @torch.inference_mode()
     def _passes(self, run: _Run, directions: frozenset[Direction]) -> Iterator[FrameResult]:
         """Forward, then backward; a frame that both may reach waits for the second."""
-        held: dict[int, PackedProbabilities] = {}
+        held: dict[int, dict[int, HeldStep]] = {}
         both = directions == BOTH_DIRECTIONS
-        last_seed = max(run.masks)
+        last_seed = max(run.seeds)
         if Direction.FORWARD in directions:
-            for step in self._start(run, Direction.FORWARD):
-                if both and step.index <= last_seed:
-                    held[step.index] = PackedProbabilities.pack(step.probabilities[1:])
+            for index, steps in self._pass(run, Direction.FORWARD):
+                found = {number: self._shown(step) for number, step in steps.items()}
+                if both and index <= last_seed:
+                    held[index] = {number: HeldStep.pack(*step) for number, step in found.items()}
                 else:
-                    yield self._finish(run, step.index, {1: step.probabilities[1:]})
+                    yield self._finish(run, index, {1: found})
         if Direction.BACKWARD in directions:
-            for step in self._start(run, Direction.BACKWARD):
-                passes = {-1: step.probabilities[1:]}
-                if step.index in held:
-                    passes[1] = held.pop(step.index).unpack().to(self._device)
-                yield self._finish(run, step.index, passes)
+            for index, steps in self._pass(run, Direction.BACKWARD):
+                passes = {-1: {number: self._shown(step) for number, step in steps.items()}}
+                if index in held:
+                    passes[1] = {number: step.unpack(self._device) for number, step in held.pop(index).items()}
+                yield self._finish(run, index, passes)
         for index, forward_only in held.items():  # the backward pass ended early
-            yield self._finish(run, index, {1: forward_only.unpack().to(self._device)})
+            yield self._finish(run, index, {1: {key: step.unpack(self._device) for key, step in forward_only.items()}})
 
-    def _finish(self, run: _Run, index: int, passes: Mapping[int, Tensor]) -> FrameResult:
+    def _shown(self, step: SweepStep) -> tuple[FrameGrid, Tensor]:
+        """The window and the probabilities (K, h, w) of a step, without objects that are probably absent."""
+        present = step.presence >= self.settings.presence_threshold
+        return step.grid, step.probabilities[1:] * present[:, None, None]
+
+    def _finish(
+        self, run: _Run, index: int, passes: Mapping[int, Mapping[int, tuple[FrameGrid, Tensor]]]
+    ) -> FrameResult:
+        canvas = LabelCanvas(run.frame_size, run.object_ids.dtype, self._device)
+        sure = {int(object_id): 1.0 for object_id in run.object_ids}
         with self.timings.measure("merge"):
-            weights = [forward_weight(index, run.given_frames(int(object_id))) for object_id in run.object_ids]
-            shares = torch.tensor([0.5 if weight is None else weight for weight in weights], device=self._device)
-            probabilities = blend(passes, shares)
-            labels = label_map(probabilities, run.object_ids, run.grid)
-            scores = confidence(probabilities, present=probabilities > 0.5)
-            if len(passes) == 2:
-                scores = torch.where((shares > 0) & (shares < 1), scores * agreement(passes[1], passes[-1]), scores)
+            for number, objects in enumerate(run.groups):
+                found = {sign: groups[number] for sign, groups in passes.items() if number in groups}
+                if found:
+                    box, planes = on_one_box(found)
+                    probabilities, scores = self._merged(run, index, objects, planes)
+                    canvas.add(box, probabilities, objects)
+                    sure |= dict(zip(objects, scores.tolist(), strict=True))
+            labels = canvas.labels()
         seed = run.seeds.get(index)
         if seed is not None:
             labels = _with_given(labels, seed)
-        sure = {
-            int(object_id): 1.0 if seed is not None and int(object_id) in seed.objects else float(score)
-            for object_id, score in zip(run.object_ids, scores, strict=True)
-        }
+            sure |= dict.fromkeys(map(int, seed.objects), 1.0)
         return FrameResult(index=index, labels=labels, confidence=sure)
+
+    def _merged(
+        self, run: _Run, index: int, objects: Sequence[int], planes: Mapping[int, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """One group's probabilities (K, H, W) and confidence (K,) from the passes that reached the frame."""
+        weights = [forward_weight(index, run.given_frames(object_id)) for object_id in objects]
+        shares = torch.tensor([0.5 if weight is None else weight for weight in weights], device=self._device)
+        probabilities = blend(planes, shares)
+        scores = confidence(probabilities, present=probabilities > 0.5)
+        if len(planes) == 2:
+            scores = torch.where((shares > 0) & (shares < 1), scores * agreement(planes[1], planes[-1]), scores)
+        return probabilities, scores
 
 
 @dataclass(frozen=True)
@@ -172,15 +227,26 @@ class _Run:
     """All that stays the same during one propagation."""
 
     seeds: Mapping[int, Seed]
-    masks: Mapping[int, SeedMasks]
-    object_ids: npt.NDArray[np.integer[Any]]  # ascending; position is the object's channel
-    grid: FrameGrid
-    encoder: FrameEncoder
+    object_ids: npt.NDArray[np.integer[Any]]  # ascending
+    groups: Sequence[Sequence[int]]  # object ids that share a window; an object that was never marked is in none
+    scene: Scene
     frame_range: tuple[int, int]
+    frame_size: tuple[int, int]
 
     def given_frames(self, object_id: int) -> list[int]:
         """Frames on which the user spoke about an object, ascending."""
         return sorted(index for index, seed in self.seeds.items() if object_id in seed.objects)
+
+
+def _extents(seeds: Sequence[Seed], object_ids: npt.NDArray[np.integer[Any]]) -> dict[int, dict[int, Box]]:
+    """Per object with any pixel: the box around it on each frame where it was marked."""
+    extents: dict[int, dict[int, Box]] = {}
+    for seed in seeds:
+        for object_id in map(int, object_ids):
+            box = extent_of(seed.labels == object_id)
+            if box is not None:
+                extents.setdefault(object_id, {})[seed.index] = box
+    return extents
 
 
 def _with_given(labels: npt.NDArray[np.integer[Any]], seed: Seed) -> npt.NDArray[np.integer[Any]]:

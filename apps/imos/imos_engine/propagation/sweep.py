@@ -1,24 +1,29 @@
-"""One pass over frames in one direction: read, decode, write."""
+"""One pass over frames in one direction, for objects that share a window: read, decode, refine, write."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from imos_engine.config import MemoryConfig, PropagationConfig
 from imos_engine.memory import MemoryStore
-from imos_engine.network import FrameFeatures, ImosNetwork
+from imos_engine.network import STRIDE, FrameFeatures, ImosNetwork
 from imos_engine.network.aggregation import aggregate
+from imos_engine.network.refiner import moved_masks
 from imos_engine.propagation.features import FrameEncoder
+from imos_engine.propagation.motion_field import MotionField
+from imos_engine.propagation.resizing import Box, FrameGrid
 from imos_engine.propagation.timings import Timings
+from imos_engine.propagation.window import Windows, extent_of, extent_on
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeedMasks:
-    """What the user gave on one frame, on the network's grid."""
+    """What the user gave on one frame, in a window around it, on the network's grid."""
 
     masks: Tensor  # (K, h, w) float32, 0 to 1
     given: Tensor  # (K,) bool: objects that the user spoke about; the others are to be predicted
@@ -29,9 +34,44 @@ class SweepStep:
     """What one pass knows after one frame."""
 
     index: int
+    grid: FrameGrid  # where the probabilities lie in the frame
     probabilities: Tensor  # (K+1, h, w) float32, channel 0 the background
+    presence: Tensor  # (K,) float32, 0 to 1: how likely each object is in the frame at all; 1 without a refiner
     entered: Tensor  # (K,) bool: objects given on this frame or before it
     memory_sizes: tuple[int, int]  # elements in working and long-term memory
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What all sweeps over one sequence share."""
+
+    network: ImosNetwork
+    encoder: FrameEncoder
+    motion: MotionField
+    windows: Windows
+    memory: MemoryConfig
+    settings: PropagationConfig
+    timings: Timings
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The frame being visited."""
+
+    index: int
+    grid: FrameGrid
+    image: Tensor  # (1, 3, h, w)
+    features: FrameFeatures
+
+
+@dataclass(frozen=True)
+class _Neighbour:
+    """The frame visited last."""
+
+    index: int
+    grid: FrameGrid
+    image: Tensor  # (1, 3, h, w)
+    masks: Tensor  # (K, h, w)
 
 
 def impose(seed: SeedMasks, probabilities: Tensor) -> Tensor:
@@ -48,102 +88,172 @@ def impose(seed: SeedMasks, probabilities: Tensor) -> Tensor:
 class Sweep:
     """The loop of XMem's figure 2 (arXiv 2207.07115) with iMOS's seeds, for K objects at once."""
 
-    def __init__(
-        self,
-        network: ImosNetwork,
-        encoder: FrameEncoder,
-        seeds: Mapping[int, SeedMasks],
-        *,
-        memory: MemoryConfig,
-        settings: PropagationConfig,
-        timings: Timings,
-    ) -> None:
-        self._network, self._encoder, self._seeds = network, encoder, seeds
-        self._memory_config, self._settings, self._timings = memory, settings, timings
-        self._memory = MemoryStore(memory)
-        some_seed = next(iter(seeds.values())).masks
-        self._objects, height, width = some_seed.shape
-        self._hidden = network.initial_hidden(1, self._objects, height // 16, width // 16)
-        self._entered = torch.zeros(self._objects, dtype=torch.bool, device=some_seed.device)
-        self._dtype = next(network.parameters()).dtype
-
-    def run(self, order: Sequence[int]) -> Iterator[SweepStep]:
-        """Visit frames in order; the first must carry a seed. Ends early once all objects are gone."""
-        if self._settings.preload_seeds:
+    def __init__(self, scene: Scene, seeds: Mapping[int, Tensor], given: Mapping[int, Tensor]) -> None:
+        """Shapes: per seed frame, masks (K, H, W) in the frame's own pixels, 0 or 1, and (K,) which are given."""
+        self._scene, self._masks, self._given = scene, seeds, given
+        self._memory = MemoryStore(scene.memory)
+        some_seed = next(iter(seeds.values()))
+        self._objects, self._device = len(some_seed), some_seed.device
+        self._entered = torch.zeros(self._objects, dtype=torch.bool, device=self._device)
+        self._absent_frames = torch.zeros(self._objects, dtype=torch.long, device=self._device)
+        self._dtype = next(scene.network.parameters()).dtype
+        self._neighbour: _Neighbour | None = None
+        self._hidden: Tensor | None = None
+        self._last_write: int | None = None
+        if scene.settings.preload_seeds:
             self._preload()
-        last_write, absent_frames, waiting = order[0], 0, False
-        for position, index in enumerate(order):
-            seed = self._seeds.get(index)
-            if waiting and seed is None:
-                continue
-            waiting = False
-            features = self._encoder.features(index, order[position + 1 :])
-            is_last = position == len(order) - 1
-            is_due = (seed is not None or abs(index - last_write) >= self._memory_config.write_every) and not is_last
-            probabilities = self._segment(features, seed, update_hidden=not is_due and not is_last)
-            if is_due:
-                self._remember(index, features, seed, probabilities[1:])
-                last_write = index
-            yield SweepStep(
-                index=index, probabilities=probabilities, entered=self._entered.clone(), memory_sizes=self._memory.sizes
-            )
-            absent_frames = 0 if seed is not None or self._any_visible(probabilities) else absent_frames + 1
-            waiting = self._settings.end_after is not None and absent_frames >= self._settings.end_after
 
-    def _segment(self, features: FrameFeatures, seed: SeedMasks | None, *, update_hidden: bool) -> Tensor:
-        """Probabilities (K+1, h, w) of every object that has entered; the seed's masks where there is one."""
+    def visit(self, index: int, upcoming: Sequence[int]) -> SweepStep | None:
+        """Carry the objects to frame `index`; `upcoming` are the frames after it. None: all objects are gone.
+
+        The first frame to be visited must carry a seed.
+        """
+        is_seed, is_last = index in self._masks, not upcoming
+        if not is_seed and self._all_gone():
+            self._neighbour = None  # what it knew of the place is of no use at the next seed
+            return None
+        grid = self._window(index)
+        self._move_hidden(grid)
+        seed = self._seed(index, grid) if is_seed else None
+        features = self._scene.encoder.features(index, grid, upcoming)
+        frame = _Frame(index, grid, self._scene.encoder.image(index, grid), features)
+        due = self._last_write is None or abs(index - self._last_write) >= self._scene.memory.write_every
+        is_due = (is_seed or due) and not is_last
+        probabilities, presence = self._segment(frame, seed, update_hidden=not is_due and not is_last)
+        if is_due:
+            self._remember(frame, seed, probabilities[1:])
+            self._last_write = index
+        self._count_absence(probabilities, presence, seed)
+        self._neighbour = _Neighbour(index, grid, frame.image, probabilities[1:])
+        return SweepStep(
+            index=index, grid=grid, probabilities=probabilities, presence=presence,
+            entered=self._entered.clone(), memory_sizes=self._memory.sizes,
+        )  # fmt: skip
+
+    def _all_gone(self) -> bool:
+        limit = self._scene.settings.end_after
+        return limit is not None and bool((self._absent_frames[self._entered] >= limit).all())
+
+    def _count_absence(self, probabilities: Tensor, presence: Tensor, seed: SeedMasks | None) -> None:
+        objects = probabilities[1:]
+        best = objects.amax(0)
+        pixels = ((objects == best) & (best > probabilities[0])).flatten(1).sum(1)
+        settings = self._scene.settings
+        visible = (pixels >= settings.min_pixels) & (presence >= settings.presence_threshold)
+        if seed is not None:
+            visible |= seed.given
+        self._absent_frames = torch.where(visible, torch.zeros_like(self._absent_frames), self._absent_frames + 1)
+
+    def _window(self, index: int) -> FrameGrid:
+        """Around the seed on a seed's frame, else where the objects are expected to have moved."""
+        windows, last = self._scene.windows, self._neighbour
+        if windows.factor is None:
+            return windows.whole
+        given = self._seed_extent(index) if index in self._masks else None
+        if last is None:
+            return windows.around(given)
+        seen = extent_on(last.grid, last.masks)
+        if seen is not None:
+            seen = self._scene.motion.moved(seen, index, last.index)
+        return windows.following(last.grid, seen.joined(given) if seen and given else seen or given)
+
+    def _seed_extent(self, index: int) -> Box | None:
+        return extent_of((self._masks[index] > 0.5).any(0).cpu().numpy())
+
+    def _seed(self, index: int, grid: FrameGrid) -> SeedMasks:
+        return SeedMasks(masks=grid.shrink(self._masks[index]).clamp(0, 1), given=self._given[index])
+
+    def _move_hidden(self, grid: FrameGrid) -> None:
+        """The sensory memory stays where the objects are when the window moves."""
+        height, width = (side // STRIDE for side in grid.padded_size)
+        if self._hidden is None or self._neighbour is None:
+            self._hidden = self._scene.network.initial_hidden(1, self._objects, height, width)
+        elif self._neighbour.grid != grid:
+            old_height, old_width = self._hidden.shape[-2:]
+            x, y = self._neighbour.grid.indices(grid.positions(self._device, stride=STRIDE), stride=STRIDE)
+            where = torch.stack(((2 * x + 1) / old_width - 1, (2 * y + 1) / old_height - 1), dim=-1)[None]
+            folded = self._hidden.flatten(1, 2)
+            moved = F.grid_sample(folded, where.to(folded.dtype), padding_mode="zeros", align_corners=False)
+            self._hidden = moved.unflatten(1, (self._objects, -1))
+
+    def _segment(self, frame: _Frame, seed: SeedMasks | None, *, update_hidden: bool) -> tuple[Tensor, Tensor]:
+        """Probabilities (K+1, h, w) and presence (K,) of all that has entered; the seed's where there is one."""
         expected = self._entered if seed is None else self._entered & ~seed.given
-        predicted = None
+        limit = self._scene.settings.end_after
+        if limit is not None:
+            expected = expected & (self._absent_frames < limit)
+        presence = torch.ones(self._objects, device=self._device)
+        predicted = torch.zeros(self._objects + 1, *frame.grid.padded_size, device=self._device)
+        predicted[0] = 1
         if expected.any():
-            predicted = self._predict(features, update_hidden=update_hidden)
+            predicted, presence = self._predict(frame, expected, update_hidden=update_hidden)
         if seed is None:
-            assert predicted is not None, "a sweep starts on a seed"
-            return predicted
+            return predicted, presence
         self._entered |= seed.given
-        nothing = torch.zeros_like(seed.masks)
-        return impose(seed, nothing if predicted is None else predicted[1:])
+        here = seed.masks.flatten(1).amax(1) > 0.5
+        return impose(seed, predicted[1:]), torch.where(seed.given, here.float(), presence)
 
-    def _predict(self, features: FrameFeatures, *, update_hidden: bool) -> Tensor:
+    def _predict(self, frame: _Frame, expected: Tensor, *, update_hidden: bool) -> tuple[Tensor, Tensor]:
+        assert self._hidden is not None, "the window is chosen before anything is predicted"
+        features = frame.features
         height, width = features.key.shape[-2:]
-        channels = self._entered.nonzero()[:, 0]
-        with self._timings.measure("read"):
+        channels = expected.nonzero()[:, 0]
+        timings, network = self._scene.timings, self._scene.network
+        with timings.measure("read"):
             readout = self._memory.read(features.key[0].flatten(1), features.selection[0].flatten(1))
             readout = readout.unflatten(2, (height, width))[None, channels].to(self._dtype)
-        with self._timings.measure("decode"):
-            hidden, _, found = self._network.decode(
+        with timings.measure("decode"):
+            hidden, logits, found = network.decode(
                 features, readout, self._hidden[:, channels], update_hidden=update_hidden
             )
             if update_hidden:
                 self._hidden[:, channels] = hidden
+        presence = found.new_ones(self._objects)
+        if network.refiner is not None and self._neighbour is not None:
+            found, presence[channels] = self._refine(frame, logits[:, 1:], channels)
         probabilities = found.new_zeros(self._objects + 1, *found.shape[2:])
         probabilities[0] = found[0, 0]
         probabilities[channels + 1] = found[0, 1:]
-        return probabilities
+        return probabilities, presence
 
-    def _remember(self, index: int, features: FrameFeatures, seed: SeedMasks | None, masks: Tensor) -> None:
+    def _refine(self, frame: _Frame, coarse: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (1, k+1, h, w) and presence (k,) of the given channels."""
+        scene, last = self._scene, self._neighbour
+        assert last is not None, "a sweep starts on a seed"
+        flow = scene.motion.between(frame.index, frame.grid, last.index, last.grid)
+        with scene.timings.measure("refine"):
+            moved = moved_masks(last.masks[None, channels], last.image, frame.image, flow)
+            _, found, presence = scene.network.refine(frame.image, coarse, moved)
+        return found, presence[0].sigmoid()
+
+    def _remember(self, frame: _Frame, seed: SeedMasks | None, masks: Tensor) -> None:
         """Write the frame into memory and let its value update the sensory memory."""
+        assert self._hidden is not None, "the window is chosen before anything is remembered"
         known, permanent = self._entered, seed is not None
         channels = known.nonzero()[:, 0]
-        with self._timings.measure("write"):
-            values, self._hidden[:, channels] = self._network.encode_values(
-                self._encoder.image(index), features.f16, masks[None, channels].to(self._dtype),
+        with self._scene.timings.measure("write"):
+            values, self._hidden[:, channels] = self._scene.network.encode_values(
+                frame.image, frame.features.f16, masks[None, channels].to(self._dtype),
                 self._hidden[:, channels], deep_update=True,
             )  # fmt: skip
-            if seed is not None and self._settings.preload_seeds:
+            if seed is not None and self._scene.settings.preload_seeds:
                 # What the user gave is in memory already; what was predicted beside it is not.
                 known, permanent = known & ~seed.given, False
             if known.any():
-                self._write(features, values[0], channels, known=known, permanent=permanent)
+                self._write(frame.features, values[0], channels, known=known, permanent=permanent)
 
     def _preload(self) -> None:
         """Write every seed before the first frame: a correction far ahead helps here already."""
-        for index, seed in self._seeds.items():
-            features = self._encoder.features(index, ())
+        for index in self._masks:
+            grid = self._scene.windows.around(self._seed_extent(index))
+            seed = self._seed(index, grid)
+            features = self._scene.encoder.features(index, grid, ())
             channels = seed.given.nonzero()[:, 0]
             masks = aggregate(seed.masks[None, channels])[1][:, 1:].to(self._dtype)
-            with self._timings.measure("write"):
-                values, _ = self._network.encode_values(
-                    self._encoder.image(index), features.f16, masks, self._hidden[:, channels], deep_update=False
+            hidden = self._scene.network.initial_hidden(1, len(channels), *features.key.shape[-2:])
+            with self._scene.timings.measure("write"):
+                values, _ = self._scene.network.encode_values(
+                    self._scene.encoder.image(index, grid), features.f16, masks, hidden, deep_update=False
                 )
                 self._write(features, values[0], channels, known=seed.given, permanent=True)
 
@@ -156,9 +266,3 @@ class Sweep:
             features.key[0].flatten(1), features.shrinkage[0].flatten(1), features.selection[0].flatten(1),
             every.flatten(2), known=known, permanent=permanent,
         )  # fmt: skip
-
-    def _any_visible(self, probabilities: Tensor) -> bool:
-        objects = probabilities[1:]
-        best = objects.amax(0)
-        won = (objects == best) & (best > probabilities[0])
-        return bool(won.flatten(1).sum(1).max() >= self._settings.min_pixels)

@@ -15,11 +15,13 @@ class Timings:
     encode: float = 0.0
     read: float = 0.0
     decode: float = 0.0
+    flow: float = 0.0
+    refine: float = 0.0
     write: float = 0.0
     merge: float = 0.0
     total: float = 0.0
-    frames: int = 0  # frames visited, counting both passes
-    cached_frames: int = 0  # of these, frames whose features were already encoded
+    frames: int = 0  # windows visited, counting both passes
+    cached_frames: int = 0  # of these, those whose features were already encoded
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:

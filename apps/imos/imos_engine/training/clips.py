@@ -93,7 +93,7 @@ def collate(clips: list[LabelledClip]) -> Batch:
 
 def flow_of_clip(frames: Tensor) -> Tensor:
     """Optical flow from every frame to the one before: (T, 3, H, W) -> (T, 2, H, W), zeros for frame 0."""
-    grey, estimator = grey_bytes(frames), FlowEstimator()
+    grey, estimator = grey_bytes(frames), FlowEstimator(finest_scale=0)
     pairs = zip(grey[1:], grey[:-1], strict=True)
     flow = [np.zeros((2, *grey.shape[1:]), dtype=np.float32), *(estimator.origin(*pair) for pair in pairs)]
     return torch.from_numpy(np.stack(flow))

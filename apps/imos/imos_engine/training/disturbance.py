@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-FORGOTTEN = 0.15  # share of frames whose flow is zero: motion too fast, or a slice too far, to be found
-BENT = 0.35  # share of frames whose flow is bent by a smooth random field
-BEND = 0.04  # standard deviation of that field, as a share of the frame's side
+FORGOTTEN = 0.04  # share of frames whose flow is zero: motion too fast, or a slice too far, to be found
+BENT = 0.12  # share of frames whose flow is bent by a smooth random field
+BEND = 0.03  # standard deviation of that field, as a share of the frame's side
 COARSE = 4  # nodes of the field along each side
 
 
