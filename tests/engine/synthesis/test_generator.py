@@ -74,9 +74,15 @@ def test_shapes_change_slowly_but_they_change(clips):
     assert (medians > 0.8).mean() > 0.25
 
 
-def test_some_objects_end_inside_the_clip_but_most_stay(clips):
-    gone = np.mean([not mask[-1].any() for mask in masks_of(clips)])
-    assert 0.02 < gone < 0.35
+def test_in_a_third_of_the_clips_an_object_ends_but_most_objects_stay(clips):
+    ended = np.mean([set(np.unique(clip.labels[-1])) < set(np.unique(clip.labels[0])) for clip in clips])
+    assert 0.25 < ended < 0.65
+    assert np.mean([not mask[-1].any() for mask in masks_of(clips)]) < 0.5
+
+
+def test_many_objects_span_a_quarter_to_two_thirds_of_the_frame(clips):
+    sides = [max(np.ptp(axis) + 1 for axis in np.nonzero(mask[0])) / 64 for mask in masks_of(clips)]
+    assert np.mean([0.22 <= side <= 0.65 for side in sides]) > 0.4
 
 
 def test_every_modality_occurs_and_only_endoscopy_is_in_colour(clips):
@@ -113,6 +119,7 @@ def test_one_object_at_most_when_asked():
         ({"max_gap": 0}, "max_gap must be at least 1"),
         ({"shares": (1.0, 1.0)}, "shares needs a share for each"),
         ({"correlation": (0.0, 5.0)}, "correlation must be"),
+        ({"ending_share": 1.5}, "ending_share must lie between 0 and 1"),
         ({"largest_enlargement": 0.5}, "largest_enlargement must be at least 1"),
     ],
 )

@@ -45,7 +45,7 @@ def streaks(rng: np.random.Generator, studio: Studio) -> FloatArray:
     """Bright and dark rays from one or two metal-like points, (T, H, W)."""
     x0, y0 = rng.uniform(0, 1, 2).astype(np.float32)
     angle = np.arctan2(studio.screen.y[0] - y0, studio.screen.x[0] - x0)
-    wave = np.sin(angle * np.float32(2 * rng.integers(2, 9)) + np.float32(rng.uniform(0, 6)))
+    wave = np.sin(angle * np.float32(2 * rng.integers(3, 16)) + np.float32(rng.uniform(0, 6)))
     strength = np.abs(slow_paths(rng, studio.screen.positions, studio.tempo, 1))[:, :, None]
     return np.asarray(strength * np.sign(wave) * wave**4, np.float32)
 

@@ -74,6 +74,6 @@ def enhancement(rng: np.random.Generator, scene: Anatomy) -> FloatArray:
 
 def dropout(rng: np.random.Generator, studio: Studio) -> FloatArray:
     """Places where the probe loses contact or the signal fades, factor in (0, 1], (T, H, W)."""
-    fade = screen_field(rng, studio.screen.positions, studio.size, correlation=15, wavelength=rng.uniform(0.3, 0.8))
+    fade = screen_field(rng, studio.screen.positions, studio.size, correlation=15, wavelength=rng.uniform(0.5, 1.2))
     lost = np.clip(fade - np.float32(rng.uniform(0.8, 1.6)), 0, 0.5)
     return np.asarray(1 - np.float32(rng.uniform(1.0, 1.8)) * lost, np.float32)
