@@ -67,7 +67,8 @@ class Processes:
         has_one = torch.tensor([float(one.grad is not None) for one in parameters], device=pieces[0].device)
         means = self._mean([*pieces, has_one])
         for parameter, mean, share in zip(parameters, means, means[-1].tolist(), strict=False):
-            parameter.grad = mean if share else None  # without any gradient, the optimizer leaves it alone
+            # In the parameter's own memory format; without any gradient, the optimizer leaves it alone.
+            parameter.grad = torch.empty_like(parameter).copy_(mean) if share else None
 
     def average_statistics(self, network: nn.Module) -> None:
         """Replace running statistics by their mean, where each process normalised by its own clips."""
