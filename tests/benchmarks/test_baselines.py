@@ -13,7 +13,8 @@ from tests.benchmarks.moving_disk import FRAMES, moving_disk
 
 @pytest.mark.parametrize("name", TRAINING_FREE)
 @pytest.mark.parametrize("colour", [False, True])
-def test_annotated_frames_come_back_as_they_were_given(name, colour):
+def test_annotated_frames_come_back_as_they_were_given(name, colour, monkeypatch):
+    monkeypatch.setattr(region_module, "MAX_VOXELS", 4000)  # at a reduced size the stripes are lost
     images, truth = moving_disk(colour=colour)
     given = truth[2] & (np.arange(truth.shape[1]) % 2 == 0)[:, None]  # stripes: nothing that a method would find
     seeds = {2: given, 6: np.zeros_like(given)}
