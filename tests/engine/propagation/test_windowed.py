@@ -60,7 +60,7 @@ def test_a_small_object_is_followed_out_of_its_first_window(start, window):
     for index, result in results.items():
         found, true = result.labels == 1, truth[index]
         assert (found & true).sum() / true.sum() > 0.75  # standing still: nothing from the seventh frame on
-        assert found.sum() < 2.5 * true.sum()
+        assert found.sum() < 3 * true.sum()  # what it uncovers is dragged along
 
 
 def test_the_same_windows_are_found_in_the_cache_again():
