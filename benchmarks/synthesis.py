@@ -48,7 +48,7 @@ SIDE = 96  # pixels along each side of a frame of a strip
 TEMPO = 20.0  # slices over which the strips' shapes change
 COLOURS = ((230, 60, 60), (60, 200, 90), (70, 140, 255))  # of the outlines of objects 1, 2, 3
 ENOUGH = 0.06  # of a frame that a shape must cover; of the range of brightness that an effect must change
-LEVELS = 48  # colours per picture: keeps the files small
+LEVELS = 96  # colours per picture: keeps the files small
 
 
 def main() -> None:
@@ -186,10 +186,10 @@ def effect(draw: Effect) -> list[Picture]:
     """One effect alone, on a plain scene with a cavity, of the first seed that changes enough."""
     scene = shape(body(bodies.paint_shell))
     tones = np.array([0.5, 0.65, 0.3], np.float32)[scene.regions]
+    tiles, speckle = texture_tiles(np.random.default_rng(0)), speckle_tiles(np.random.default_rng(0))
+    studio = Studio(tiles=tiles, speckle=speckle, screen=scene.at, tempo=TEMPO)
     for seed in range(30):
-        rng = np.random.default_rng(seed)
-        studio = Studio(tiles=texture_tiles(rng), speckle=speckle_tiles(rng), screen=scene.at, tempo=TEMPO)
-        image = draw(rng, scene, studio, tones.copy())
+        image = draw(np.random.default_rng(seed), scene, studio, tones.copy())
         if image.shape != tones.shape or np.abs(image - tones).mean() > ENOUGH / 3:
             break
     return grey_frames(image)

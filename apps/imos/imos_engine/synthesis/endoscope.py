@@ -55,7 +55,7 @@ def shade_instruments(rng: np.random.Generator, scene: Anatomy, light: FloatArra
 def vessels(rng: np.random.Generator, scene: Anatomy, studio: Studio) -> FloatArray:
     """Fine red vessels on the tissue, factor per colour (T, H, W, 3)."""
     ridges = sample_texture(
-        rng, studio.tiles[10:14], scene.at, zoom=float(rng.uniform(0.7, 2.5)), tempo=8 * studio.tempo, sticks=True
+        rng, studio.tiles[10:12], scene.at, zoom=float(rng.uniform(0.7, 2.0)), tempo=8 * studio.tempo, sticks=True
     )
     density = np.clip(3 * ridges - np.float32(rng.uniform(1.8, 3.0)), 0, 1) * np.float32(rng.uniform(0.2, 0.8))
     density *= ~is_kind(scene, Kind.INSTRUMENT, Kind.VOID)

@@ -27,7 +27,7 @@ def deformed_copies(
         copy = cv2.remap(channels_last, map_x, map_y, cv2.INTER_LINEAR, borderValue=usual)
         contrast, brightness = np.exp(rng.normal(0, 0.1)), rng.normal(0, 0.04)
         copies.append(np.clip((copy - 0.5) * np.float32(contrast) + np.float32(0.5 + brightness), 0, 1))
-        moved = cv2.remap(labels, map_x, map_y, cv2.INTER_NEAREST, borderValue=0)
+        moved = cv2.remap(labels, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
         masks.append(moved.astype(np.uint8, copy=False))
     return np.ascontiguousarray(np.stack(copies).transpose(0, 3, 1, 2), np.float32), np.stack(masks)
 
