@@ -11,7 +11,7 @@ from imos_engine.config import Precision
 from imos_engine.network.checkpoint import load_network, read_metadata
 from imos_engine.training import Phase, TrainingConfig, ValidationConfig, config_from_dict, train
 from imos_engine.training.curves import read_series
-from imos_engine.training.interruption import interruptible, signals_held_back
+from imos_engine.training.interruption import interruptible, interrupts_held_back
 from imos_engine.training.journal import Journal, read_log
 from imos_engine.training.loop import synthetic_source
 from imos_engine.training.run_folder import run_folder_path
@@ -131,8 +131,8 @@ def test_a_signal_is_noted_and_nothing_dies():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_signals_are_held_back_only_for_a_while():
-    with signals_held_back():
+def test_ctrl_c_is_held_back_from_what_is_started_meanwhile_and_only_then():
+    with interrupts_held_back():
         assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 

@@ -45,9 +45,12 @@ def interruptible() -> Iterator[Interruption]:
 
 
 @contextmanager
-def signals_held_back() -> Iterator[None]:
-    """Processes that are started meanwhile never see the signals; a terminal sends Ctrl-C to all it started."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+def interrupts_held_back() -> Iterator[None]:
+    """Processes that are started meanwhile never see Ctrl-C, which a terminal sends to all it started.
+
+    SIGTERM still ends them: it comes to one process, and is how their parent gets rid of them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:

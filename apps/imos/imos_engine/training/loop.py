@@ -17,7 +17,7 @@ from imos_engine.synthesis import SequenceGenerator, SynthesisConfig
 from imos_engine.training.clip_step import ClipConditions, clip_loss, random_plan
 from imos_engine.training.clips import Batch, ClipSource, SourceFactory, batches_from
 from imos_engine.training.disturbance import Disturbance
-from imos_engine.training.interruption import signals_held_back
+from imos_engine.training.interruption import interrupts_held_back
 from imos_engine.training.processes import ALONE, OwnBatches, Processes
 from imos_engine.training.recipe import Phase, TrainingConfig
 from imos_engine.training.run_folder import WEIGHTS_NAME, RunFolder, run_folder_path
@@ -143,7 +143,7 @@ class _Run:
             seed=config.seed,
         )
         loader = batches_from(dataset, position.step * phase.accumulate, workers=config.workers)
-        with signals_held_back():  # by the workers, for good: who is interrupted decides when they end
+        with interrupts_held_back():  # by the workers, for good: who is interrupted decides when they end
             return iter(loader)
 
     def _step(self, phase: Phase, batches: list[Batch]) -> None:
