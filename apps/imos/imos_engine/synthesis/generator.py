@@ -15,6 +15,7 @@ from .endoscope import endoscopy
 from .fields import Coordinates, FloatArray
 from .microscope import em
 from .motion import Motion, moving_coordinates, still_coordinates
+from .patchwork import patched
 from .scanners import ct, mr
 from .sonography import ultrasound
 from .stills import deformed_copies
@@ -60,6 +61,7 @@ class SynthesisConfig:
     foreign_share: float = 0.15  # clips whose scene comes from another modality's recipe
     largest_enlargement: float = 6.0  # how coarse the pixels of a clip may be
     ending_share: float = 0.35  # clips in which an object is made to end, of those where none ends by itself
+    patchwork_share: float = 0.55  # objects that are made of several tissues
     static: bool = False  # each frame is frame 0 moved and deformed at random, as for the method's first phase
     thick_share: float = 0.25  # CT and MR clips whose slices are so thick that what lies between them shows
 
@@ -74,7 +76,7 @@ class SynthesisConfig:
             raise ValueError(f"max_gap must be at least 1 slice, got {self.max_gap}")
         if not 0 < self.correlation[0] <= self.correlation[1]:
             raise ValueError(f"correlation must be two increasing lengths above 0 slices, got {self.correlation}")
-        for name in ("foreign_share", "ending_share", "thick_share"):
+        for name in ("foreign_share", "ending_share", "patchwork_share", "thick_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
         if self.largest_enlargement < 1:
@@ -148,6 +150,7 @@ class SequenceGenerator:
         else:
             largest = int(np.bincount(scene.regions[0].ravel()).argmax())
             chosen = [(largest,)]
+        chosen = patched(rng, scene, chosen, share=settings.patchwork_share)
         end_objects(rng, scene, chosen, share=settings.ending_share)
         return scene, chosen, Studio(tiles=self._tiles, speckle=self._speckle, screen=screen, tempo=tempo)
 
