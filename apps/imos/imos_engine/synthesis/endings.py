@@ -33,9 +33,7 @@ def kept_shares(rng: np.random.Generator, frames: int, last: int) -> FloatArray:
     """Share of its area that an object keeps in each frame, (T,): 1 in frame 0, 0 after frame `last`."""
     progress = np.arange(frames) / (last + rng.uniform(0.05, 1.0))
     slowness = np.exp(rng.uniform(np.log(0.7), np.log(6)))  # large: nearly abrupt
-    shares = np.maximum(1 - progress**slowness, 0)
-    shares[last + 1 :] = 0
-    return np.asarray(shares, np.float32)
+    return np.asarray(np.maximum(1 - progress**slowness, 0), np.float32)
 
 
 def shrink(regions: LabelArray, group: Group, kept: float, rigid: Group) -> None:
