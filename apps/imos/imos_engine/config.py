@@ -162,7 +162,8 @@ class PropagationConfig:
 
     size: int | None = 192  # side of the square with the resized window's area, in pixels; None keeps the window's size
     window: float | None = 2.5  # side of the window around objects over their extent; None is always the whole frame
-    presence_threshold: float = 0.5  # an object whose estimated presence is lower is not shown; 0 shows every object
+    presence_threshold: float | None = None  # an object less likely present is not shown; None is the weights' choice
+    neighbours: tuple[int, ...] = (1, 2, 4)  # how many frames back the masks are that are moved along the flow
     encode_batch: int = 4  # frames encoded in one call
     precision: Precision | None = None  # None is bfloat16 where the device computes in it, else float32
     end_after: int | None = 3  # frames without any object after which a direction ends; None never ends early
@@ -175,7 +176,12 @@ class PropagationConfig:
         _require(self.size is None or self.size >= 32, f"size must be None or at least 32 pixels, got {self.size}")
         _require(self.window is None or self.window >= 1.2, f"window must be None or at least 1.2, got {self.window}")
         _require(
-            0 <= self.presence_threshold <= 1, f"presence_threshold must lie in 0 to 1, got {self.presence_threshold}"
+            self.presence_threshold is None or 0 <= self.presence_threshold <= 1,
+            f"presence_threshold must be None or lie in 0 to 1, got {self.presence_threshold}",
+        )
+        _require(
+            1 in self.neighbours and all(1 <= back <= 8 for back in self.neighbours),
+            f"neighbours must be 1 and others up to 8 frames back, got {self.neighbours}",
         )
         _require(self.encode_batch >= 1, f"encode_batch must be at least 1 frame, got {self.encode_batch}")
         _require(

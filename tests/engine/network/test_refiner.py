@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from imos_engine.config import RefinerConfig
-from imos_engine.network.refiner import MovedMasks, Refiner, moved_masks
+from imos_engine.network.refiner import MovedMasks, Neighbour, Refiner, moved_masks
 
 SMALL = RefinerConfig(channels=(8, 16))
 
@@ -59,7 +59,18 @@ def test_masks_move_with_the_flow_and_an_explained_frame_shows_no_change(columns
     masks[:, :, 10:20, 15:30] = 1
     frames = neighbour.roll((rows, columns), (2, 3))
     flow = torch.stack((torch.full((32, 48), -float(columns)), torch.full((32, 48), -float(rows))))[None]
-    moved = moved_masks(masks, neighbour, frames, flow)
+    moved = moved_masks(frames, [Neighbour(masks, neighbour, flow)])
     inner = (..., slice(6, -6), slice(6, -6))
     torch.testing.assert_close(moved.masks[inner], masks.roll((rows, columns), (2, 3))[inner], atol=1e-4, rtol=0)
     assert float(moved.change[inner].max()) < 1e-4
+
+
+def test_a_neighbour_that_does_not_look_like_the_frame_hardly_counts():
+    generator = torch.Generator().manual_seed(3)
+    frames, still = torch.randn(1, 3, 32, 48, generator=generator), torch.zeros(1, 2, 32, 48)
+    like = Neighbour(torch.ones(1, 1, 32, 48), frames, still)
+    unlike = Neighbour(torch.zeros(1, 1, 32, 48), -2 * frames, still)
+    assert float(moved_masks(frames, [like, unlike]).masks.min()) > 0.7
+    assert torch.equal(moved_masks(frames, [like]).masks, like.masks)
+    even = moved_masks(frames, [like, Neighbour(torch.zeros(1, 1, 32, 48), frames, still)]).masks
+    torch.testing.assert_close(even, torch.full_like(even, 0.5))

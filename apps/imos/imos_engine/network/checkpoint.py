@@ -43,14 +43,16 @@ def save_network(
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
         for name, value in network.state_dict().items()
     }
-    header = {**(metadata or {}), CONFIG_KEY: json.dumps(network.config.to_dict())}
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        save_file(tensors, beside, metadata=header)
-        beside.chmod(0o644)  # safetensors keeps files to their owner; a server may run as somebody else
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    _write(path, tensors, {**(metadata or {}), CONFIG_KEY: json.dumps(network.config.to_dict())})
+
+
+def add_metadata(path: str | Path, entries: Mapping[str, str], *, output: str | Path | None = None) -> None:
+    """Write a `.safetensors` file again with more text in its header, into `output` or in its own place.
+
+    Weights stay bit for bit; an entry of the same name is replaced.
+    """
+    metadata = read_metadata(path)
+    _write(Path(output or path), _stored_tensors(Path(path)), {**metadata, **entries})
 
 
 def load_network(path: str | Path, *, device: torch.device | str = "cpu") -> ImosNetwork:
@@ -71,6 +73,8 @@ def load_network(path: str | Path, *, device: torch.device | str = "cpu") -> Imo
     network = ImosNetwork(config)
     _check_fit(path, network.state_dict(), state)
     network.load_state_dict(state)
+    if path.suffix != ".pth":
+        network.metadata = {name: text for name, text in read_metadata(path).items() if name != CONFIG_KEY}
     return network.to(device).eval()
 
 
@@ -83,6 +87,21 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         raise CheckpointError(f"{path} cannot be read as .safetensors: {error}") from error
 
 
+def _write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(dict(tensors), beside, metadata=dict(header))
+        beside.chmod(0o644)  # safetensors keeps files to their owner; a server may run as somebody else
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _stored_tensors(path: Path) -> dict[str, Tensor]:
+    with safe_open(str(path), framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+
+
 def _read_safetensors(path: Path) -> tuple[NetworkConfig, dict[str, Tensor]]:
     metadata = read_metadata(path)
     if CONFIG_KEY not in metadata:
@@ -91,8 +110,7 @@ def _read_safetensors(path: Path) -> tuple[NetworkConfig, dict[str, Tensor]]:
         config = NetworkConfig.from_dict(json.loads(metadata[CONFIG_KEY]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} describes no network that this version can build: {error}") from error
-    with safe_open(str(path), framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+    state = _stored_tensors(path)
     return config, {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 

@@ -67,6 +67,7 @@ class ImosNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = replace(config, adapter=None)
+        self.metadata: dict[str, str] = {}  # further text that came with the weights
         self.key_encoder = KeyEncoder(config)
         self.value_encoder = ValueEncoder(config)
         self.key_proj = KeyProjection(config.feature_channels[2], config.key_channels)

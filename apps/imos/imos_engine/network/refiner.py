@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,25 +13,41 @@ from imos_engine.config import RefinerConfig
 from imos_engine.motion import follow
 
 SUREST = 0.98  # a moved mask is never surer than this: the object may have ended
+DOUBT = 0.25  # normalised intensity by which a moved frame may differ before it counts e times less
 EVIDENCE = 8  # planes that `evidence` stacks
 
 
+class Neighbour(NamedTuple):
+    """A frame whose masks are known, and the way to it."""
+
+    masks: Tensor  # (B, K, h, w), 0 to 1
+    image: Tensor  # (B, 3, h, w), normalised
+    flow: Tensor  # (B, 2, H, W): from each pixel of this frame to where it lies in that one, in pixels
+
+
 class MovedMasks(NamedTuple):
-    """What the neighbouring frame says about this one, carried along the optical flow."""
+    """What neighbouring frames say about this one, carried along the optical flow."""
 
     masks: Tensor  # (B, K, H, W), 0 to 1
-    change: Tensor  # (B, 1, H, W), at least 0: how much the frame differs from its moved neighbour
+    change: Tensor  # (B, 1, H, W), at least 0: how much the frame differs from its moved neighbours
 
 
-def moved_masks(masks: Tensor, neighbour: Tensor, frames: Tensor, flow: Tensor) -> MovedMasks:
-    """Carry the neighbouring frame's masks here.
+def moved_masks(frames: Tensor, neighbours: Sequence[Neighbour]) -> MovedMasks:
+    """Carry neighbouring frames' masks here; each counts where, once moved, it looks like this frame.
 
-    Shapes: masks (B, K, H, W) of the neighbour, neighbour and frames (B, 3, H, W) normalised, flow (B, 2, H, W) from
-    each pixel of `frames` to where it lies in the neighbour.
+    The chain from frame to frame drifts; a second and a third, longer step beside it hold it back.
+    Shapes: frames (B, 3, H, W), normalised.
     """
-    grey = neighbour.mean(1, keepdim=True)
-    moved = follow(torch.cat((masks.float(), grey.float()), dim=1), flow)
-    return MovedMasks(masks=moved[:, :-1], change=(frames.float().mean(1, keepdim=True) - moved[:, -1:]).abs())
+    here = frames.float().mean(1, keepdim=True)
+    planes, weights = [], []
+    for masks, image, flow in neighbours:
+        moved = follow(torch.cat((masks.float(), image.float().mean(1, keepdim=True)), dim=1), flow)
+        error = F.avg_pool2d((here - moved[:, -1:]).abs(), 7, stride=1, padding=3, count_include_pad=False)
+        planes.append(moved)
+        weights.append(torch.exp(-error / DOUBT) + 1e-6)
+    whole = sum(weights)
+    moved = torch.stack([plane * weight / whole for plane, weight in zip(planes, weights, strict=True)]).sum(0)
+    return MovedMasks(masks=moved[:, :-1], change=(here - moved[:, -1:]).abs())
 
 
 class Refined(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,27 +13,96 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from imos_engine.propagation.confidence import Evidence, agreement, change_of, entropy, inside
 from imos_engine.propagation.resizing import Box, FrameGrid
+from imos_engine.propagation.sweep import SweepStep
 
 
-@dataclass(frozen=True)
-class HeldStep:
-    """One pass's answer, held until the other pass arrives: 8 bits each, compressed, since most of them are 0 or 1."""
+@dataclass(frozen=True, eq=False)
+class PassAnswer:
+    """What one pass found on one frame, for the K objects of one window."""
 
     grid: FrameGrid
+    probabilities: Tensor  # (K, h, w) on the grid, 0 to 1; zeros for an object that is hidden
+    presence: Tensor  # (K,), 0 to 1
+    change: Tensor  # (K,), at least 0, see `confidence.change_of`; 0 on a pass's first frame
+    areas: Tensor  # (K,), in frame pixels
+
+    @staticmethod
+    def of(step: SweepStep, *, presence_threshold: float, before: PassAnswer | None) -> PassAnswer:
+        """The answer of a step, without the objects that are probably absent; `before` is the pass's previous one."""
+        present = step.presence >= presence_threshold
+        shown = step.probabilities[1:] * present[:, None, None]
+        (height, width), box = step.grid.inner_size, step.grid.box
+        areas = (shown > 0.5).flatten(1).sum(1) * (box.height * box.width / (height * width))
+        change = torch.zeros_like(areas) if before is None else change_of(areas, before.areas)
+        return PassAnswer(step.grid, shown, step.presence, change, areas)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldAnswer:
+    """One pass's answer, held until the other pass arrives: 8 bits each, compressed, since most of them are 0 or 1."""
+
+    answer: PassAnswer  # without probabilities
     packed: bytes
     shape: tuple[int, ...]
 
     @staticmethod
-    def pack(grid: FrameGrid, probabilities: Tensor) -> HeldStep:
-        """Shapes: probabilities (K, h, w) on the grid, 0 to 1."""
-        quantised = (probabilities * 255).round().to(torch.uint8).cpu().numpy()
-        return HeldStep(grid, zlib.compress(quantised.tobytes(), level=1), tuple(probabilities.shape))
+    def pack(answer: PassAnswer) -> HeldAnswer:
+        """Keep an answer in little memory."""
+        quantised = (answer.probabilities * 255).round().to(torch.uint8).cpu().numpy()
+        light = replace(answer, probabilities=answer.probabilities.new_zeros(0))
+        return HeldAnswer(light, zlib.compress(quantised.tobytes(), level=1), quantised.shape)
 
-    def unpack(self, device: torch.device) -> tuple[FrameGrid, Tensor]:
-        """Returns: the grid and (K, h, w) float32, 0 to 1, exact to 1/510."""
+    def unpack(self) -> PassAnswer:
+        """The answer again, its probabilities in float32, exact to 1/510."""
         flat = np.frombuffer(zlib.decompress(self.packed), dtype=np.uint8)
-        return self.grid, torch.from_numpy(flat.reshape(self.shape).astype(np.float32) / 255).to(device)
+        probabilities = torch.from_numpy(flat.reshape(self.shape).astype(np.float32) / 255)
+        return replace(self.answer, probabilities=probabilities.to(self.answer.presence.device))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Merged:
+    """What all passes together say about the K objects of one window, on one frame."""
+
+    box: Box
+    probabilities: Tensor  # (K, box.height, box.width)
+    presence: Tensor  # (K,), 0 to 1
+    agreement: Sequence[float | None]  # per object; None where one pass alone counts
+    change: Tensor  # (K,)
+
+    @staticmethod
+    def of(answers: Mapping[int, PassAnswer], weights: Tensor) -> Merged:
+        """Shapes: answers {direction sign: answer}; weights (K,), the forward pass's share."""
+        box, planes = on_one_box({sign: (answer.grid, answer.probabilities) for sign, answer in answers.items()})
+        shared = ((weights > 0) & (weights < 1)).tolist() if len(planes) == 2 else [False] * len(weights)
+        agreements = agreement(planes[1], planes[-1]).tolist() if any(shared) else [1.0] * len(weights)
+        return Merged(
+            box=box,
+            probabilities=blend(planes, weights),
+            presence=blend_numbers({sign: answer.presence for sign, answer in answers.items()}, weights),
+            agreement=[one if both else None for one, both in zip(agreements, shared, strict=True)],
+            change=blend_numbers({sign: answer.change for sign, answer in answers.items()}, weights),
+        )
+
+    def evidence(self, channel: int, labelled: npt.NDArray[np.bool_], *, distance: int) -> Evidence:
+        """What speaks for one object's mask. Shapes: labelled (box.height, box.width), the pixels that it got."""
+        probabilities = self.probabilities[channel]
+        return Evidence(
+            empty=not labelled.any(),
+            inside=inside(probabilities, torch.from_numpy(labelled).to(probabilities.device)),
+            entropy=entropy(probabilities),
+            peak=float(probabilities.amax()),
+            presence=float(self.presence[channel]),
+            agreement=self.agreement[channel],
+            distance=distance,
+            change=float(self.change[channel]),
+        )
+
+
+def blend_numbers(passes: Mapping[int, Tensor], weights: Tensor) -> Tensor:
+    """`blend` for one number per object. Shapes: passes {direction sign: (K,)}; weights (K,). Returns: (K,)."""
+    return blend({sign: values[:, None, None] for sign, values in passes.items()}, weights)[:, 0, 0]
 
 
 def blend(passes: Mapping[int, Tensor], weights: Tensor) -> Tensor:
@@ -94,23 +163,3 @@ def on_one_box(planes: Mapping[int, tuple[FrameGrid, Tensor]]) -> tuple[Box, dic
             own = F.pad(own, (left, right, top, bottom))
         restored[sign] = own
     return box, restored
-
-
-def confidence(probabilities: Tensor, *, present: Tensor) -> Tensor:
-    """How sure the answer is, 0 to 1 per object: mean probability inside its mask; where it has none, 1 - the maximum.
-
-    Shapes: probabilities and present (K, h, w). Returns: (K,).
-    """
-    inside = (probabilities * present).flatten(1).sum(1) / present.flatten(1).sum(1).clamp(min=1)
-    outside = 1 - probabilities.flatten(1).amax(1)
-    return torch.where(present.flatten(1).any(1), inside, outside)
-
-
-def agreement(first: Tensor, second: Tensor) -> Tensor:
-    """Soft intersection over union of two passes, 0 to 1 per object; 1 when neither sees the object.
-
-    Shapes: first and second (K, h, w). Returns: (K,).
-    """
-    overlap = torch.minimum(first, second).flatten(1).sum(1)
-    union = torch.maximum(first, second).flatten(1).sum(1)
-    return torch.where(union < 0.5, torch.ones_like(union), overlap / union.clamp(min=1e-6))

@@ -14,11 +14,11 @@ from imos_engine.propagation.timings import Timings
 from imos_engine.sequence import Frames
 
 SMALLEST, LARGEST = 320, 512  # side of the square with the flow's area, in pixels
-HELD_FRAMES = 4
+HELD_FRAMES = 8
 
 
 class MotionField:
-    """Flow of one sequence, for one pair of frames at a time."""
+    """Flow of one sequence, from one frame to its neighbours at a time."""
 
     def __init__(self, frames: Frames, *, device: torch.device, timings: Timings) -> None:
         height, width = frames.size
@@ -27,20 +27,22 @@ class MotionField:
         self._frames, self._device, self._timings = frames, device, timings
         self._estimator = FlowEstimator()
         self._grey: dict[int, npt.NDArray[np.uint8]] = {}
-        self._pair: tuple[int, int] | None = None
-        self._flow = torch.zeros(2, *self._grid.inner_size)
+        self._index: int | None = None
+        self._flows: dict[int, Tensor] = {}  # from frame `_index`, by neighbour
 
     def flow(self, index: int, neighbour: int) -> Tensor:
         """Where the pixels of frame `index` lie in `neighbour`: (2, h, w) displacements in frame pixels."""
-        if self._pair != (index, neighbour):
+        if self._index != index:
+            self._index = index
+            self._flows.clear()
+        if neighbour not in self._flows:
             with self._timings.measure("flow"):
                 found = torch.from_numpy(self._estimator.origin(self._seen(index), self._seen(neighbour)))
                 height, width = self._frames.size
                 inner_height, inner_width = self._grid.inner_size
                 scale = torch.tensor([width / inner_width, height / inner_height])
-                self._flow = (found * scale[:, None, None]).to(self._device)
-            self._pair = index, neighbour
-        return self._flow
+                self._flows[neighbour] = (found * scale[:, None, None]).to(self._device)
+        return self._flows[neighbour]
 
     def between(self, index: int, grid: FrameGrid, neighbour: int, neighbour_grid: FrameGrid) -> Tensor:
         """The flow from one window to another, in the pixels of the neighbour's: (1, 2, h, w), see `motion.follow`."""

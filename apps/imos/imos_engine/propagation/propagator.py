@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from imos_engine.config import MemoryConfig, PropagationConfig
 from imos_engine.network import ImosNetwork
 from imos_engine.network.inference import prepare_for_inference
+from imos_engine.propagation.confidence import Calibration, Evidence
 from imos_engine.propagation.features import FeatureCache, FrameEncoder
 from imos_engine.propagation.grouping import grouped
-from imos_engine.propagation.merge import HeldStep, LabelCanvas, agreement, blend, confidence, on_one_box
+from imos_engine.propagation.merge import HeldAnswer, LabelCanvas, Merged, PassAnswer
 from imos_engine.propagation.motion_field import MotionField
-from imos_engine.propagation.resizing import Box, FrameGrid
+from imos_engine.propagation.resizing import Box
 from imos_engine.propagation.schedule import forward_weight, frame_order
 from imos_engine.propagation.sweep import Scene, Sweep, SweepStep
 from imos_engine.propagation.timings import Timings
@@ -33,7 +33,9 @@ class FrameResult:
 
     index: int
     labels: npt.NDArray[np.integer[Any]]  # (H, W) object ids at the frame's own size, 0 background
-    confidence: Mapping[int, float]  # per object id, 0 to 1
+    confidence: Mapping[int, float]  # per object id, 0 to 1: the Dice that its mask is expected to have
+    presence: Mapping[int, float]  # per object id, 0 to 1: how likely the object is in the frame at all
+    evidence: Mapping[int, Evidence]  # per object id that was not annotated here: what its confidence rests on
 
 
 class Propagator:
@@ -48,8 +50,15 @@ class Propagator:
         device: torch.device | str = "cpu",
         features: FeatureCache | None = None,
     ) -> None:
-        """Prepare a copy of the network for inference; `features` keeps encoded frames from one call to the next."""
+        """Prepare a copy of the network for inference; `features` keeps encoded frames from one call to the next.
+
+        Raises:
+            ValueError: the network brings a calibration that cannot be read.
+        """
         self.settings = settings or PropagationConfig()
+        self.calibration = Calibration.from_metadata(network.metadata)
+        chosen = self.settings.presence_threshold
+        self._presence_threshold = self.calibration.presence_threshold if chosen is None else chosen
         self.memory = memory or MemoryConfig()
         self.timings = Timings()
         self._device = torch.device(device)
@@ -90,8 +99,7 @@ class Propagator:
             self.timings.total = perf_counter() - started
             yield result
         for index in sorted(pending):
-            nothing = np.zeros(frames.size, dtype=run.object_ids.dtype)
-            yield FrameResult(index=index, labels=nothing, confidence={int(key): 1.0 for key in run.object_ids})
+            yield self._finish(run, index, {})
         self.timings.total = perf_counter() - started
 
     @torch.inference_mode()  # around each step: between two of them the caller is in its own mode
@@ -123,6 +131,7 @@ class Propagator:
             windows=Windows(frames.size, self.settings.size, self.settings.window),
             memory=self.memory,
             settings=self.settings,
+            presence_threshold=self._presence_threshold,
             timings=self.timings,
         )
         by_frame = {seed.index: seed for seed in seeds}
@@ -165,61 +174,57 @@ class Propagator:
     @torch.inference_mode()
     def _passes(self, run: _Run, directions: frozenset[Direction]) -> Iterator[FrameResult]:
         """Forward, then backward; a frame that both may reach waits for the second."""
-        held: dict[int, dict[int, HeldStep]] = {}
+        held: dict[int, dict[int, HeldAnswer]] = {}
         both = directions == BOTH_DIRECTIONS
         last_seed = max(run.seeds)
         if Direction.FORWARD in directions:
-            for index, steps in self._pass(run, Direction.FORWARD):
-                found = {number: self._shown(step) for number, step in steps.items()}
+            for index, found in self._answers(run, Direction.FORWARD):
                 if both and index <= last_seed:
-                    held[index] = {number: HeldStep.pack(*step) for number, step in found.items()}
+                    held[index] = {number: HeldAnswer.pack(answer) for number, answer in found.items()}
                 else:
                     yield self._finish(run, index, {1: found})
         if Direction.BACKWARD in directions:
-            for index, steps in self._pass(run, Direction.BACKWARD):
-                passes = {-1: {number: self._shown(step) for number, step in steps.items()}}
+            for index, found in self._answers(run, Direction.BACKWARD):
+                passes = {-1: found}
                 if index in held:
-                    passes[1] = {number: step.unpack(self._device) for number, step in held.pop(index).items()}
+                    passes[1] = {number: answer.unpack() for number, answer in held.pop(index).items()}
                 yield self._finish(run, index, passes)
         for index, forward_only in held.items():  # the backward pass ended early
-            yield self._finish(run, index, {1: {key: step.unpack(self._device) for key, step in forward_only.items()}})
+            yield self._finish(run, index, {1: {key: answer.unpack() for key, answer in forward_only.items()}})
 
-    def _shown(self, step: SweepStep) -> tuple[FrameGrid, Tensor]:
-        """The window and the probabilities (K, h, w) of a step, without objects that are probably absent."""
-        present = step.presence >= self.settings.presence_threshold
-        return step.grid, step.probabilities[1:] * present[:, None, None]
+    def _answers(self, run: _Run, direction: Direction) -> Iterator[tuple[int, dict[int, PassAnswer]]]:
+        """What `_pass` found, without objects that are probably absent."""
+        before: dict[int, PassAnswer] = {}
+        for index, steps in self._pass(run, direction):
+            found = {
+                number: PassAnswer.of(step, presence_threshold=self._presence_threshold, before=before.get(number))
+                for number, step in steps.items()
+            }
+            before |= found
+            yield index, found
 
-    def _finish(
-        self, run: _Run, index: int, passes: Mapping[int, Mapping[int, tuple[FrameGrid, Tensor]]]
-    ) -> FrameResult:
+    def _finish(self, run: _Run, index: int, passes: Mapping[int, Mapping[int, PassAnswer]]) -> FrameResult:
+        """A frame's answer from what the passes found there, by direction sign and group."""
         canvas = LabelCanvas(run.frame_size, run.object_ids.dtype, self._device)
-        sure = {int(object_id): 1.0 for object_id in run.object_ids}
+        merged: dict[int, Merged] = {}
         with self.timings.measure("merge"):
             for number, objects in enumerate(run.groups):
                 found = {sign: groups[number] for sign, groups in passes.items() if number in groups}
                 if found:
-                    box, planes = on_one_box(found)
-                    probabilities, scores = self._merged(run, index, objects, planes)
-                    canvas.add(box, probabilities, objects)
-                    sure |= dict(zip(objects, scores.tolist(), strict=True))
+                    shares = [run.forward_share(index, object_id) for object_id in objects]
+                    merged[number] = Merged.of(found, torch.tensor(shares, device=self._device))
+                    canvas.add(merged[number].box, merged[number].probabilities, objects)
             labels = canvas.labels()
-        seed = run.seeds.get(index)
-        if seed is not None:
-            labels = _with_given(labels, seed)
-            sure |= dict.fromkeys(map(int, seed.objects), 1.0)
-        return FrameResult(index=index, labels=labels, confidence=sure)
-
-    def _merged(
-        self, run: _Run, index: int, objects: Sequence[int], planes: Mapping[int, Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """One group's probabilities (K, H, W) and confidence (K,) from the passes that reached the frame."""
-        weights = [forward_weight(index, run.given_frames(object_id)) for object_id in objects]
-        shares = torch.tensor([0.5 if weight is None else weight for weight in weights], device=self._device)
-        probabilities = blend(planes, shares)
-        scores = confidence(probabilities, present=probabilities > 0.5)
-        if len(planes) == 2:
-            scores = torch.where((shares > 0) & (shares < 1), scores * agreement(planes[1], planes[-1]), scores)
-        return probabilities, scores
+            seed = run.seeds.get(index)
+            if seed is not None:
+                labels = _with_given(labels, seed)
+            evidence = _evidence(run, index, labels, merged)
+        confidence = {object_id: self.calibration.confidence(one) for object_id, one in evidence.items()}
+        presence = {object_id: one.presence for object_id, one in evidence.items()}
+        for object_id in map(int, seed.objects if seed is not None else ()):
+            confidence[object_id] = 1.0
+            presence[object_id] = float((labels == object_id).any())
+        return FrameResult(index=index, labels=labels, confidence=confidence, presence=presence, evidence=evidence)
 
 
 @dataclass(frozen=True)
@@ -236,6 +241,27 @@ class _Run:
     def given_frames(self, object_id: int) -> list[int]:
         """Frames on which the user spoke about an object, ascending."""
         return sorted(index for index, seed in self.seeds.items() if object_id in seed.objects)
+
+    def forward_share(self, index: int, object_id: int) -> float:
+        """How much the forward pass counts for an object on a frame, 0 to 1; one half where it is annotated."""
+        share = forward_weight(index, self.given_frames(object_id))
+        return 0.5 if share is None else share
+
+
+def _evidence(
+    run: _Run, index: int, labels: npt.NDArray[np.integer[Any]], merged: Mapping[int, Merged]
+) -> dict[int, Evidence]:
+    """Per object that the frame's annotation does not speak about: what is known of its mask."""
+    given = run.seeds[index].objects if index in run.seeds else frozenset()
+    open_ids = [object_id for object_id in map(int, run.object_ids) if object_id not in given]
+    distances = {one: min(abs(index - frame) for frame in run.given_frames(one)) for one in open_ids}
+    evidence = {one: Evidence.gone(distances[one]) for one in open_ids}
+    for number, group in merged.items():
+        for channel, object_id in enumerate(run.groups[number]):
+            if object_id in evidence:
+                labelled = labels[group.box.slices] == object_id
+                evidence[object_id] = group.evidence(channel, labelled, distance=distances[object_id])
+    return evidence
 
 
 def _extents(seeds: Sequence[Seed], object_ids: npt.NDArray[np.integer[Any]]) -> dict[int, dict[int, Box]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from imos_engine.config import MemoryConfig, PropagationConfig
 from imos_engine.memory import MemoryStore
 from imos_engine.network import STRIDE, FrameFeatures, ImosNetwork
 from imos_engine.network.aggregation import aggregate
-from imos_engine.network.refiner import moved_masks
+from imos_engine.network.refiner import Neighbour, moved_masks
 from imos_engine.propagation.features import FrameEncoder
 from imos_engine.propagation.motion_field import MotionField
 from imos_engine.propagation.resizing import Box, FrameGrid
@@ -36,7 +37,7 @@ class SweepStep:
     index: int
     grid: FrameGrid  # where the probabilities lie in the frame
     probabilities: Tensor  # (K+1, h, w) float32, channel 0 the background
-    presence: Tensor  # (K,) float32, 0 to 1: how likely each object is in the frame at all; 1 without a refiner
+    presence: Tensor  # (K,) float32, 0 to 1: how likely each object is in the frame at all; 0 if it is not looked for
     entered: Tensor  # (K,) bool: objects given on this frame or before it
     memory_sizes: tuple[int, int]  # elements in working and long-term memory
 
@@ -51,6 +52,7 @@ class Scene:
     windows: Windows
     memory: MemoryConfig
     settings: PropagationConfig
+    presence_threshold: float  # an object whose estimated presence is lower counts as absent
     timings: Timings
 
 
@@ -65,8 +67,8 @@ class _Frame:
 
 
 @dataclass(frozen=True)
-class _Neighbour:
-    """The frame visited last."""
+class _Visited:
+    """A frame visited before."""
 
     index: int
     grid: FrameGrid
@@ -97,7 +99,7 @@ class Sweep:
         self._entered = torch.zeros(self._objects, dtype=torch.bool, device=self._device)
         self._absent_frames = torch.zeros(self._objects, dtype=torch.long, device=self._device)
         self._dtype = next(scene.network.parameters()).dtype
-        self._neighbour: _Neighbour | None = None
+        self._visited: deque[_Visited] = deque(maxlen=max(scene.settings.neighbours))  # the last one first
         self._hidden: Tensor | None = None
         self._last_write: int | None = None
         if scene.settings.preload_seeds:
@@ -110,7 +112,7 @@ class Sweep:
         """
         is_seed, is_last = index in self._masks, not upcoming
         if not is_seed and self._all_gone():
-            self._neighbour = None  # what it knew of the place is of no use at the next seed
+            self._visited.clear()  # what it knew of the place is of no use at the next seed
             return None
         grid = self._window(index)
         self._move_hidden(grid)
@@ -124,11 +126,15 @@ class Sweep:
             self._remember(frame, seed, probabilities[1:])
             self._last_write = index
         self._count_absence(probabilities, presence, seed)
-        self._neighbour = _Neighbour(index, grid, frame.image, probabilities[1:])
+        self._visited.appendleft(_Visited(index, grid, frame.image, probabilities[1:]))
         return SweepStep(
             index=index, grid=grid, probabilities=probabilities, presence=presence,
             entered=self._entered.clone(), memory_sizes=self._memory.sizes,
         )  # fmt: skip
+
+    @property
+    def _last(self) -> _Visited | None:
+        return self._visited[0] if self._visited else None
 
     def _all_gone(self) -> bool:
         limit = self._scene.settings.end_after
@@ -139,14 +145,14 @@ class Sweep:
         best = objects.amax(0)
         pixels = ((objects == best) & (best > probabilities[0])).flatten(1).sum(1)
         settings = self._scene.settings
-        visible = (pixels >= settings.min_pixels) & (presence >= settings.presence_threshold)
+        visible = (pixels >= settings.min_pixels) & (presence >= self._scene.presence_threshold)
         if seed is not None:
             visible |= seed.given
         self._absent_frames = torch.where(visible, torch.zeros_like(self._absent_frames), self._absent_frames + 1)
 
     def _window(self, index: int) -> FrameGrid:
         """Around the seed on a seed's frame, else where the objects are expected to have moved."""
-        windows, last = self._scene.windows, self._neighbour
+        windows, last = self._scene.windows, self._last
         if windows.factor is None:
             return windows.whole
         given = self._seed_extent(index) if index in self._masks else None
@@ -166,11 +172,11 @@ class Sweep:
     def _move_hidden(self, grid: FrameGrid) -> None:
         """The sensory memory stays where the objects are when the window moves."""
         height, width = (side // STRIDE for side in grid.padded_size)
-        if self._hidden is None or self._neighbour is None:
+        if self._hidden is None or self._last is None:
             self._hidden = self._scene.network.initial_hidden(1, self._objects, height, width)
-        elif self._neighbour.grid != grid:
+        elif self._last.grid != grid:
             old_height, old_width = self._hidden.shape[-2:]
-            x, y = self._neighbour.grid.indices(grid.positions(self._device, stride=STRIDE), stride=STRIDE)
+            x, y = self._last.grid.indices(grid.positions(self._device, stride=STRIDE), stride=STRIDE)
             where = torch.stack(((2 * x + 1) / old_width - 1, (2 * y + 1) / old_height - 1), dim=-1)[None]
             folded = self._hidden.flatten(1, 2)
             moved = F.grid_sample(folded, where.to(folded.dtype), padding_mode="zeros", align_corners=False)
@@ -182,7 +188,7 @@ class Sweep:
         limit = self._scene.settings.end_after
         if limit is not None:
             expected = expected & (self._absent_frames < limit)
-        presence = torch.ones(self._objects, device=self._device)
+        presence = torch.zeros(self._objects, device=self._device)
         predicted = torch.zeros(self._objects + 1, *frame.grid.padded_size, device=self._device)
         predicted[0] = 1
         if expected.any():
@@ -208,8 +214,9 @@ class Sweep:
             )
             if update_hidden:
                 self._hidden[:, channels] = hidden
-        presence = found.new_ones(self._objects)
-        if network.refiner is not None and self._neighbour is not None:
+        presence = found.new_zeros(self._objects)
+        presence[channels] = 1  # without a refiner nothing else is known
+        if network.refiner is not None and self._visited:
             found, presence[channels] = self._refine(frame, logits[:, 1:], channels)
         probabilities = found.new_zeros(self._objects + 1, *found.shape[2:])
         probabilities[0] = found[0, 0]
@@ -218,11 +225,15 @@ class Sweep:
 
     def _refine(self, frame: _Frame, coarse: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (1, k+1, h, w) and presence (k,) of the given channels."""
-        scene, last = self._scene, self._neighbour
-        assert last is not None, "a sweep starts on a seed"
-        flow = scene.motion.between(frame.index, frame.grid, last.index, last.grid)
+        scene = self._scene
+        neighbours = []
+        for back in scene.settings.neighbours:
+            if back <= len(self._visited):
+                visited = self._visited[back - 1]
+                flow = scene.motion.between(frame.index, frame.grid, visited.index, visited.grid)
+                neighbours.append(Neighbour(visited.masks[None, channels], visited.image, flow))
         with scene.timings.measure("refine"):
-            moved = moved_masks(last.masks[None, channels], last.image, frame.image, flow)
+            moved = moved_masks(frame.image, neighbours)
             _, found, presence = scene.network.refine(frame.image, coarse, moved)
         return found, presence[0].sigmoid()
 

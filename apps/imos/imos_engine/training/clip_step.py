@@ -10,7 +10,7 @@ from torch import Tensor
 
 from imos_engine.memory.attention import affinity, read_memory, similarity
 from imos_engine.network import FrameFeatures, ImosNetwork
-from imos_engine.network.refiner import moved_masks
+from imos_engine.network.refiner import Neighbour, moved_masks
 from imos_engine.training.clips import Batch
 from imos_engine.training.losses import presence_loss, segmentation_loss, without_padding
 
@@ -86,9 +86,8 @@ def follow_clip(network: ImosNetwork, batch: Batch, conditions: ClipConditions) 
             update_hidden = not deep and index < length - 1
             hidden, logits, _ = network.decode(at[index], readout, hidden, update_hidden=update_hidden)
         if network.refiner is not None:
-            moved = moved_masks(
-                masks, frames[:, index - 1], frames[:, index], conditions.disturbance(batch.flow[:, index])
-            )
+            flow = conditions.disturbance(batch.flow[:, index])
+            moved = moved_masks(frames[:, index], [Neighbour(masks, frames[:, index - 1], flow)])
             coarse = logits[:, 1:].masked_fill(~valid[..., None, None], NOWHERE)
             logits, _, presence = network.refine(frames[:, index], coarse, moved)
             followed.presence.append(presence)
