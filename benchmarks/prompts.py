@@ -1,8 +1,10 @@
 """How good a mask three strokes, three clicks or a box give on one slice, on every labelled case of a folder.
 
-Prompts are simulated inside the true mask of the slice where a label is largest (its largest piece).
+Prompts are simulated inside the true mask of the slice where a label is largest (its largest piece). The classical
+solver and the network see the same marks.
 
     python -m benchmarks.prompts FOLDER
+    python -m benchmarks.prompts FOLDER --solver classical
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ import numpy as np
 from benchmarks.cases import find_cases, measurable_labels, read_case
 from benchmarks.simulated_prompts import KINDS, largest_component
 from imos_engine.metrics import dice
-from imos_engine.prompts import segment_slice
+from imos_engine.prompts import SliceSolver, classical_solver, learned_solver
+
+WEIGHTS = Path(__file__).resolve().parents[1] / "apps" / "imos" / "model" / "imos_prompts.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,7 @@ class PromptResult:
     seconds: float  # of the slowest
 
 
-def measure_folder(folder: Path, *, kinds: Sequence[str], repetitions: int) -> list[PromptResult]:
+def measure_folder(folder: Path, *, kinds: Sequence[str], repetitions: int, solve: SliceSolver) -> list[PromptResult]:
     results = []
     for case in map(read_case, find_cases(folder)):
         frames = np.moveaxis(case.image, case.slice_axis, 0)
@@ -49,7 +53,7 @@ def measure_folder(folder: Path, *, kinds: Sequence[str], repetitions: int) -> l
                     name = f"{case.name}/{label}/{kind}/{repetition}"
                     prompts = KINDS[kind](truth, np.random.default_rng(zlib.crc32(name.encode())))
                     start = time.perf_counter()
-                    mask = segment_slice(frames[seed], prompts)
+                    mask = solve(frames[seed], prompts) > 0.5
                     seconds.append(time.perf_counter() - start)
                     scores.append(dice(mask, truth))
                 results.append(
@@ -91,9 +95,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="folder of labelled cases")
     parser.add_argument("--repetitions", type=int, default=1, help="prompts drawn per label and kind (default: 1)")
     parser.add_argument("--kinds", default=",".join(KINDS), help="kinds of prompt, separated by commas (default: all)")
+    parser.add_argument("--solver", choices=["both", "learned", "classical"], default="both", help="default: both")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="of the prompt network (default: those bundled)")
     options = parser.parse_args(arguments)
     kinds = options.kinds.split(",")
-    _print_table(measure_folder(options.folder, kinds=kinds, repetitions=options.repetitions), kinds)
+    for name in ("classical", "learned"):
+        if options.solver in (name, "both"):
+            solve = learned_solver(options.weights) if name == "learned" else classical_solver
+            print(f"{name}:")
+            results = measure_folder(options.folder, kinds=kinds, repetitions=options.repetitions, solve=solve)
+            _print_table(results, kinds)
+            print()
     return 0
 
 

@@ -80,6 +80,39 @@ def box_around(mask: Mask, generator: Generator) -> tuple[int, int, int, int]:
     return top, left, bottom, right
 
 
+def mask_with_a_gap(mask: Mask, generator: Generator) -> tuple[Mask, Point]:
+    """The mask without what lies beyond a straight cut, about a quarter of it, and a click in what is missing."""
+    rows, columns = np.nonzero(mask)
+    angle = generator.uniform(-np.pi, np.pi)
+    along = rows * np.sin(angle) + columns * np.cos(angle)
+    cut = along >= np.quantile(along, 0.75)
+    missing = np.zeros_like(mask)
+    missing[rows[cut], columns[cut]] = True
+    return mask & ~missing, clicks_inside(largest_component(missing), 1, generator)[0]
+
+
+def mask_with_an_excess(mask: Mask, generator: Generator) -> tuple[Mask, Point]:
+    """The mask with a disk too many, at its outline and about a quarter as large, and a click in what is too many."""
+    outline = np.argwhere(mask & ~ndimage.binary_erosion(mask))
+    centre = _any(outline, generator)
+    rows, columns = np.indices(mask.shape)
+    radius = max(3.0, 0.4 * np.sqrt(mask.sum()))
+    excess = (np.hypot(rows - centre[0], columns - centre[1]) < radius) & ~mask
+    if not excess.any():
+        excess = ndimage.binary_dilation(mask, iterations=3) & ~mask
+    return mask | excess, clicks_inside(largest_component(excess), 1, generator)[0]
+
+
+def _filling(mask: Mask, generator: Generator) -> SlicePrompts:
+    previous, click = mask_with_a_gap(mask, generator)
+    return SlicePrompts(mask=previous, foreground=[click])
+
+
+def _trimming(mask: Mask, generator: Generator) -> SlicePrompts:
+    previous, click = mask_with_an_excess(mask, generator)
+    return SlicePrompts(mask=previous, background=[click])
+
+
 KINDS: dict[str, Callable[[Mask, Generator], SlicePrompts]] = {
     "3 strokes": lambda mask, rng: SlicePrompts(scribbles_foreground=strokes_inside(mask, 3, rng)),
     "2 + 1 strokes": lambda mask, rng: SlicePrompts(
@@ -92,6 +125,8 @@ KINDS: dict[str, Callable[[Mask, Generator], SlicePrompts]] = {
     "1 click": lambda mask, rng: SlicePrompts(foreground=clicks_inside(mask, 1, rng)),
     "box": lambda mask, rng: SlicePrompts(box=box_around(mask, rng)),
     "box + click": lambda mask, rng: SlicePrompts(box=box_around(mask, rng), foreground=clicks_inside(mask, 1, rng)),
+    "fill + click": _filling,
+    "trim + click": _trimming,
 }
 
 

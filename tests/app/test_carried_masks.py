@@ -54,6 +54,7 @@ def carry(carrier, tmp_path):
             read_volume(request.image),
             seeds,
             propagator=carrier.propagator("cpu"),
+            solve=carrier.solve,
             known_ids={},
             replies=carrier.replies,
             client_gone=threading.Event(),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import prompts
-from benchmarks.simulated_prompts import KINDS, largest_component
+from benchmarks.simulated_prompts import KINDS, largest_component, mask_with_a_gap, mask_with_an_excess
 from tests.benchmarks.labelled_folder import disk_volume, write_case
 
 MASKS = {
@@ -47,7 +47,22 @@ def test_prompts_are_about_the_largest_piece():
 def test_the_command_prints_a_row_per_label_and_means(tmp_path, capsys):
     write_case(tmp_path, "a", disk_volume([7, 8, 9, 8, 7, 6], 1))
     write_case(tmp_path, "b", disk_volume([7, 8, 9, 8, 7, 6], 2), modality="CT")
-    assert prompts.main([str(tmp_path), "--kinds", "3 clicks,box"]) == 0
+    assert prompts.main([str(tmp_path), "--kinds", "3 clicks,box", "--solver", "classical"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[1:3]] == ["a", "b"]
-    assert [float(value) > 0.5 for value in lines[-2].split()[-2:]] == [True, True]
+    assert lines[0] == "classical:"
+    assert [line.split()[0] for line in lines[2:4]] == ["a", "b"]
+    assert [float(value) > 0.5 for value in lines[-3].split()[-2:]] == [True, True]
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_previous_mask_to_correct_is_wrong_where_the_click_is_and_right_elsewhere(name):
+    mask = MASKS[name]
+    gap, missing = mask_with_a_gap(mask, np.random.default_rng(2))
+    assert mask[missing]
+    assert not gap[missing]
+    assert not (gap & ~mask).any()
+    assert 0.6 < gap.sum() / mask.sum() < 0.8
+    excess, wrong = mask_with_an_excess(mask, np.random.default_rng(2))
+    assert excess[wrong]
+    assert not mask[wrong]
+    assert (excess & mask).sum() == mask.sum()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from .window import Window
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.float32]
+
+Guess = Callable[[NDArray[Any], SlicePrompts], Mask]
 
 CLICK_SPAN = 4.0  # pixels; marks within it are one click
 BOX_SCALES = (1.3, 1.8)  # sides of the first windows, in sides of the box
@@ -42,9 +45,11 @@ class _Find:
 class LearnedPrompts:
     """Solves slices with a prompt network; calling it changes nothing, so threads may share one."""
 
-    def __init__(self, network: PromptNetwork) -> None:
+    def __init__(self, network: PromptNetwork, *, guess: Guess | None = None) -> None:
+        """Args: guess: makes the mask that the network corrects first; None lets the network look for the object."""
         self._network = network.eval()
         self._size = network.config.view
+        self._guess = guess
 
     def __call__(self, image: NDArray[Any], prompts: SlicePrompts) -> Pixels:
         """Probability (H, W) of belonging to the marked object; 1 on foreground marks, 0 on background marks.
@@ -63,16 +68,23 @@ class LearnedPrompts:
         marks = draw_marks((pixels.shape[0], pixels.shape[1]), prompts)
         pixels = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
         if prompts.mask is None:
-            return self._from_marks(pixels, marks)
+            first = self._first_look(pixels, marks) if self._guess is None else self._guess(image, prompts)
+            return self._looked_closer(pixels, marks, first.astype(np.float32))
         return self._corrected(pixels, prompts.mask.astype(bool), marks)
 
-    def _from_marks(self, pixels: Pixels, marks: Marks) -> Pixels:
-        """Look at windows of several sizes, keep the most convincing answer, and look at it closely."""
+    def _first_look(self, pixels: Pixels, marks: Marks) -> Pixels:
+        """Look at windows of several sizes, and take the most convincing answer."""
         found = max(self._look(pixels, marks, first_windows(marks)), key=lambda find: find.confidence)
-        probability = found.window.restore(found.probability, marks.allowed.shape)
+        return found.window.restore(found.probability, marks.allowed.shape)
+
+    def _looked_closer(self, pixels: Pixels, marks: Marks, probability: Pixels) -> Pixels:
+        """Correct a first answer in a window around it."""
         for _ in range(CLOSER_LOOKS):
-            window = _around(_kept(probability > 0.5, marks) | marks.inside, scale=CLOSER)
-            (found,) = self._look(pixels, marks, [window], previous=probability)
+            kept = _kept(probability > 0.5, marks)
+            seen = kept | marks.inside
+            window = _around(seen if seen.any() else marks.allowed, scale=CLOSER)
+            previous = np.where(kept, probability, np.minimum(probability, np.float32(0.5)))
+            (found,) = self._look(pixels, marks, [window], previous=previous if kept.any() else None)
             probability = found.window.restore(found.probability, marks.allowed.shape)
         kept = _kept(probability > 0.5, marks)
         return obeying(np.where(kept | (probability <= 0.5), probability, np.float32(0)), marks)
@@ -91,7 +103,7 @@ class LearnedPrompts:
         unheard = added & ~ndimage.binary_dilation(more, iterations=REACH)
         if unheard.any():  # too far away to belong to the same piece: an object of its own
             apart = Marks(foreground=unheard, background=marks.background, allowed=marks.allowed)
-            changed = np.maximum(changed, self._from_marks(pixels, apart))
+            changed = np.maximum(changed, self._looked_closer(pixels, apart, self._first_look(pixels, apart)))
         return obeying(changed.astype(np.float32), marks)
 
     def _look(
@@ -165,7 +177,7 @@ def _kept(mask: Mask, marks: Marks) -> Mask:
         return pieces_with(marks.inside, mask | marks.inside)
     pieces, count = ndimage.label(mask)
     if not count:
-        return marks.allowed
+        return mask
     largest: Mask = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
     return largest
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from monai.networks.nets.dynunet import DynUNet
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .view import CHANNELS
 
 CONFIG_KEY = "imos_prompts"  # metadata entry that holds the network's settings as JSON
+
+
+TWINS = "unet.skip_layers."  # MONAI lists every layer a second time below this name
 
 
 class PromptWeightsError(ValueError):
@@ -29,15 +33,17 @@ class PromptNetworkConfig:
     """How large the network is."""
 
     view: int = 128  # pixels along each side of what it sees
-    filters: tuple[int, ...] = (16, 32, 64, 128, 192)  # channels per level; each level halves the resolution
+    filters: tuple[int, ...] = (32, 64, 128, 192)  # channels per level; each level halves the resolution
+    fold: int = 2  # squares of fold x fold pixels are folded into channels: most of the time went into the finest level
 
     def __post_init__(self) -> None:
-        if len(self.filters) < 3 or min(self.filters) < 1:
-            raise ValueError(f"filters needs at least 3 levels of at least 1 channel, got {self.filters}")
-        if self.view < 16 or self.view % 2 ** (len(self.filters) - 1):
+        if len(self.filters) < 3 or min(self.filters) < 1 or self.fold < 1:
             raise ValueError(
-                f"view must be at least 16 pixels and a multiple of {2 ** (len(self.filters) - 1)}, got {self.view}"
+                f"the network needs 3 levels, 1 channel and fold 1 at least, got {self.filters} and {self.fold}"
             )
+        step = self.fold * 2 ** (len(self.filters) - 1)
+        if self.view < 16 or self.view % step:
+            raise ValueError(f"view must be at least 16 pixels and a multiple of {step}, got {self.view}")
 
 
 class PromptNetwork(nn.Module):
@@ -47,10 +53,10 @@ class PromptNetwork(nn.Module):
         super().__init__()
         levels = len(config.filters)
         self.config = config
-        self.unet = DynUNet(
+        self.unet: nn.Module = _unet_class()(
             spatial_dims=2,
-            in_channels=CHANNELS,
-            out_channels=1,
+            in_channels=CHANNELS * config.fold**2,
+            out_channels=config.fold**2,
             kernel_size=[3] * levels,
             strides=[1] + [2] * (levels - 1),
             upsample_kernel_size=[2] * (levels - 1),
@@ -61,8 +67,8 @@ class PromptNetwork(nn.Module):
 
     def forward(self, views: Tensor) -> Tensor:
         """Logits of every pixel."""
-        logits: Tensor = self.unet(views)
-        return logits
+        folded = F.pixel_unshuffle(views, self.config.fold).contiguous(memory_format=torch.channels_last)
+        return F.pixel_shuffle(self.unet(folded), self.config.fold)
 
 
 def save_prompt_network(
@@ -77,6 +83,7 @@ def save_prompt_network(
     tensors = {
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
         for name, value in network.state_dict().items()
+        if not name.startswith(TWINS)
     }
     header = {**(metadata or {}), CONFIG_KEY: json.dumps(asdict(network.config))}
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -103,10 +110,27 @@ def load_prompt_network(path: str | Path) -> PromptNetwork:
     except (KeyError, TypeError, ValueError) as error:
         raise PromptWeightsError(f"{path} describes no prompt network that this version can build: {error}") from error
     try:
-        network.load_state_dict({name: _float32(value) for name, value in state.items()})
+        missing, unknown = network.load_state_dict(
+            {name: _float32(value) for name, value in state.items()}, strict=False
+        )
     except RuntimeError as error:
         raise PromptWeightsError(f"{path} does not fit the network that it describes: {error}") from error
+    missing = [name for name in missing if not name.startswith(TWINS)]
+    if missing or unknown:
+        raise PromptWeightsError(
+            f"{path} does not fit the network that it describes: {len(missing)} weights are missing and "
+            f"{len(unknown)} not known, the first is {[*missing, *unknown][0]}"
+        )
     return network.eval()
+
+
+def _unet_class() -> type[nn.Module]:
+    """MONAI's DynUNet, imported when a network is built: it takes seconds, and most of the command line needs none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # other networks of the same package use what torch has deprecated
+        from monai.networks.nets.dynunet import DynUNet
+    unet: type[nn.Module] = DynUNet
+    return unet
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -119,10 +143,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if CONFIG_KEY not in metadata:
         raise PromptWeightsError(f"{path} holds no weights for prompts (no {CONFIG_KEY!r} in its header)")
     try:
-        settings = json.loads(metadata[CONFIG_KEY])
-    except ValueError as error:
+        settings = dict(json.loads(metadata[CONFIG_KEY]))
+    except (TypeError, ValueError) as error:
         raise PromptWeightsError(f"{path} describes no prompt network: {error}") from error
-    return dict(settings), state
+    return settings, state
 
 
 def _float32(value: Tensor) -> Tensor:

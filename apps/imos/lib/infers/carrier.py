@@ -13,6 +13,7 @@ import torch
 
 from imos_engine.config import NetworkConfig
 from imos_engine.network.checkpoint import load_network
+from imos_engine.prompts import classical_solver, learned_solver
 from imos_engine.propagation import FeatureCache, Propagator
 from lib.errors import RequestError
 from lib.infers.recent_replies import RecentReplies
@@ -35,6 +36,7 @@ class Carrier:
         self.settings = settings
         self.identity = {"name": settings.weights.stem, "version": None, "sha256": _sha256(settings.weights)}
         self._network = load_network(settings.weights)
+        self.solve = learned_solver(settings.prompts) if settings.prompts else classical_solver
         self.replies = RecentReplies()
         self._features = FeatureCache(settings.propagation.feature_cache_bytes)
         self._propagators: dict[str, Propagator] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from imos_engine.prompts import SlicePrompts, segment_slice
+from imos_engine.prompts import SlicePrompts, SliceSolver, without_overlap
 from imos_engine.sequence import Seed, choose_slice_axis
 from lib.errors import RequestError
 from lib.infers.marks import Labels, Marks, Mask, Region
@@ -61,12 +61,14 @@ def marked_voxels(marks: Sequence[Marks], box: Box | None, *, shape: tuple[int, 
     return voxels
 
 
-def plan_seeds(marks: Sequence[SliceMarks], *, axis: int, images: SliceImages, size: tuple[int, int]) -> SeedPlan:
+def plan_seeds(
+    marks: Sequence[SliceMarks], *, axis: int, images: SliceImages, size: tuple[int, int], solve: SliceSolver
+) -> SeedPlan:
     """Make the seed of every slice that says where an object is. Shapes: `size` (H, W) of a slice across `axis`."""
     plan = SeedPlan(axis=axis)
     for index in sorted({index for one in marks for index in one.positive | one.absent}):
         spoken = [one for one in marks if index in one.positive | one.absent]
-        _add_seed(plan, index, spoken, images=images, size=size)
+        _add_seed(plan, index, spoken, images=images, size=size, solve=solve)
     return plan
 
 
@@ -80,9 +82,18 @@ def corrections(marks: Sequence[SliceMarks], plan: SeedPlan) -> dict[int, list[S
     return found
 
 
-def correct(plan: SeedPlan, index: int, carried: Labels, marks: Sequence[SliceMarks], *, images: SliceImages) -> None:
+def correct(
+    plan: SeedPlan,
+    index: int,
+    carried: Labels,
+    marks: Sequence[SliceMarks],
+    *,
+    images: SliceImages,
+    solve: SliceSolver,
+) -> None:
     """Add a seed for a slice where carried masks (H, W) meet background marks."""
-    _add_seed(plan, index, marks, images=images, size=(carried.shape[0], carried.shape[1]), carried=carried)
+    size = carried.shape[0], carried.shape[1]
+    _add_seed(plan, index, marks, images=images, size=size, solve=solve, carried=carried)
 
 
 class SliceMarks:
@@ -149,19 +160,28 @@ def _add_seed(
     *,
     images: SliceImages,
     size: tuple[int, int],
+    solve: SliceSolver,
     carried: Labels | None = None,
 ) -> None:
-    """Put the masks of all objects on one slice into one seed; where two meet, a painted mask wins."""
+    """Put the masks of all objects on one slice into one seed; where two meet, painted ones win, else the likelier."""
     labels = np.zeros(size, dtype=np.uint16)
     spoken = set()
-    for one in sorted(objects, key=lambda one: one.mode(index) == "mask"):
+    painted = [(one, mask) for one in objects if one.mode(index) == "mask" and (mask := one.painted(index)) is not None]
+    marked = [one for one in objects if all(one is not other for other, _ in painted)]
+    probabilities = [
+        _from_prompts(
+            one,
+            index,
+            [other for other in objects if other is not one],
+            image=images(index),
+            solve=solve,
+            carried=carried,
+        )
+        for one in marked
+    ]
+    number = without_overlap(probabilities) if marked else labels
+    for one, mask in [*((one, number == place) for place, one in enumerate(marked, start=1)), *painted]:
         mode = one.mode(index)
-        painted = one.painted(index)
-        if mode == "mask" and painted is not None:
-            mask = painted
-        else:
-            rivals = [other for other in objects if other is not one]
-            mask = _from_prompts(one, index, rivals, image=images(index), carried=carried)
         if not mask.any() and carried is None and index not in one.absent:
             plan.warnings.append(
                 f"the marks of {one.marks.name!r} on slice {index} gave an empty mask, and were left out"
@@ -176,14 +196,20 @@ def _add_seed(
 
 
 def _from_prompts(
-    one: SliceMarks, index: int, rivals: Sequence[SliceMarks], *, image: npt.NDArray[np.float32], carried: Labels | None
-) -> Mask:
-    """The mask (H, W) that strokes, points and box mean; `carried` is what they correct."""
+    one: SliceMarks,
+    index: int,
+    rivals: Sequence[SliceMarks],
+    *,
+    image: npt.NDArray[np.float32],
+    solve: SliceSolver,
+    carried: Labels | None,
+) -> npt.NDArray[np.float32]:
+    """The probability (H, W) that strokes, points and box mean; `carried` is what they correct."""
     previous = None if carried is None else carried == one.marks.object_id
     if previous is not None and not previous.any():
-        return previous  # told where it is not, and it is not there
+        return previous.astype(np.float32)  # told where it is not, and it is not there
     try:
-        return np.asarray(segment_slice(image, one.prompts(index, rivals, previous)), dtype=bool)
+        return solve(image, one.prompts(index, rivals, previous))
     except ValueError as error:
         raise RequestError(f"the marks of {one.marks.name!r} on slice {index} cannot be used: {error}") from error
 

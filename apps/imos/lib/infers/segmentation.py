@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imos_engine.intensity import Intensity, automatic_intensity, window_intensity
+from imos_engine.prompts import SliceSolver
 from imos_engine.propagation import Propagator
 from imos_engine.sequence import FrameSequence, frames_along, volume_from_frames
 from imos_engine.volume_file import Volume
@@ -57,6 +58,7 @@ def segment(
     label_map: Labels | None,
     *,
     propagator: Propagator,
+    solve: SliceSolver,
     known_ids: Mapping[str, int],
     replies: RecentReplies,
     client_gone: threading.Event,
@@ -78,10 +80,10 @@ def segment(
     intensity = _intensity(request, frames, frames_along(marked_voxels(marks, box, shape=shape), axis))
     carry = _Carry(request, frames, intensity, axis, box, propagator=propagator, client_gone=client_gone)
     slice_marks = marks_along(marks, box, axis=axis)
-    plan = plan_seeds(slice_marks, axis=axis, images=carry.image, size=carry.size)
+    plan = plan_seeds(slice_marks, axis=axis, images=carry.image, size=carry.size, solve=solve)
     prompted = perf_counter()
     carry.run(plan, marks)
-    if _correct(carry, plan, slice_marks):
+    if _correct(carry, plan, slice_marks, solve):
         carry.run(plan, marks)
     labels = np.ascontiguousarray(volume_from_frames(carry.labels, axis))
     for entry in marks if request.current is not None else ():
@@ -121,13 +123,13 @@ def _reply_key(request: InferRequest, marks: Marks) -> Hashable:
     return image_stamp(request.image), request.client, marks.name
 
 
-def _correct(carry: _Carry, plan: SeedPlan, marks: Sequence[SliceMarks]) -> bool:
+def _correct(carry: _Carry, plan: SeedPlan, marks: Sequence[SliceMarks], solve: SliceSolver) -> bool:
     """Where slices only say what is not the object, make seeds of the masks carried there; whether there were any."""
     wrong = {index: found for index, found in corrections(marks, plan).items() if carry.covers(index)}
     if not carry.propagates:
         return False
     for index, found in wrong.items():
-        correct(plan, index, carry.labels[index], found, images=carry.image)
+        correct(plan, index, carry.labels[index], found, images=carry.image, solve=solve)
     return bool(wrong)
 
 

@@ -64,6 +64,7 @@ class ImosInfer(InferTask):
                 image,
                 label_map,
                 propagator=self._carrier.propagator(asked.device),
+                solve=self._carrier.solve,
                 known_ids=self._labels,
                 replies=self._carrier.replies,
                 client_gone=call.client_gone,

@@ -5,6 +5,7 @@ Batch s depends on the seed and s alone.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from imos_engine.prompts.view import View, view_channels
 from imos_engine.prompts.window import Window
@@ -38,14 +40,14 @@ class Batch:
     counted: Tensor  # (B, 1, S, S) float32, 1 where the loss looks: inside the slice and the box
 
 
-class PromptExamples:
+class PromptExamples(Dataset[Batch]):
     """Endless batches of examples from random sequences."""
 
     def __init__(self, *, slice_size: int, view: int, batch: int, per_clip: int, seed: int) -> None:
         self._clips = SequenceGenerator(SynthesisConfig(frames=2, size=slice_size), seed)
         self._view, self._batch, self._per_clip, self._seed = view, batch, per_clip, seed
 
-    def batch(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Batch:
         """The batch of this step, 0 or higher."""
         examples: list[tuple[Pixels, Mask, Mask]] = []
         clip = step * CLIPS_PER_STEP
@@ -74,6 +76,29 @@ class PromptExamples:
             example = random_example(image, one_piece(labels == random.choice(present), random), self._view, random)
             if example is not None:
                 yield example
+
+
+def batches_from(examples: PromptExamples, first_step: int, *, workers: int) -> DataLoader[Batch]:
+    """Endless batches, beginning with that of `first_step`, made by worker processes (0: by this one)."""
+    return DataLoader(
+        examples,
+        batch_size=None,
+        sampler=_StepsFrom(first_step),
+        num_workers=workers,
+        # A forked copy of a process whose OpenMP threads have run may hang at its first parallel loop.
+        multiprocessing_context="spawn" if workers else None,
+        prefetch_factor=6 if workers else None,
+    )
+
+
+class _StepsFrom(Sampler[int]):
+    """first, first + 1, ... without end."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count(self.first)
 
 
 def random_example(image: Pixels, mask: Mask, size: int, random: Generator) -> tuple[Pixels, Mask, Mask] | None:

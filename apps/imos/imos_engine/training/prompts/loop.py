@@ -17,7 +17,7 @@ from imos_engine.prompts.prompt_network import PromptNetwork, save_prompt_networ
 from imos_engine.training.journal import Journal
 from imos_engine.training.losses import dice_loss
 
-from .examples import Batch, PromptExamples
+from .examples import Batch, PromptExamples, batches_from
 from .recipe import PromptTraining
 
 logger = logging.getLogger(__name__)
@@ -52,12 +52,13 @@ def train_prompts(
     if resume and run.restore(output_dir):
         logger.info("going on from step %d in %s", run.step, output_dir)
     examples, held_out = _examples(recipe, recipe.seed), _examples(recipe, recipe.validation.seed)
-    held_out_batches = [held_out.batch(index) for index in range(recipe.validation.batches)]
+    held_out_batches = [held_out[index] for index in range(recipe.validation.batches)]
+    batches = iter(batches_from(examples, run.step, workers=recipe.workers))
     with Journal(output_dir, first_step=run.step, show_progress=show_progress) as journal:
         before, started = run.minutes, clock()
         while (done := recipe.progress(run.step, run.minutes)) < 1:
             rate = recipe.learning_rate_at(done)
-            loss = run.descend(examples.batch(run.step), rate)
+            loss = run.descend(next(batches), rate)
             run.minutes = before + (clock() - started) / 60
             journal.advance(recipe.progress(run.step, run.minutes))
             if run.step % recipe.log_every == 0:

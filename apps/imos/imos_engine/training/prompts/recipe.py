@@ -39,6 +39,7 @@ class PromptTraining:
     bfloat16: bool = True  # convolutions in bfloat16
     checkpoint_every: int = 100  # steps
     log_every: int = 20  # steps
+    workers: int = 0  # processes that make examples; 0 makes them in this one
     network: PromptNetworkConfig = field(default_factory=PromptNetworkConfig)
     validation: PromptValidation = field(default_factory=PromptValidation)
 
@@ -51,6 +52,8 @@ class PromptTraining:
             raise ValueError("batch, per_clip and all intervals must be at least 1")
         if min(self.learning_rate) < 0 or not 0 <= self.warm_up < 1 or not 0 <= self.average_decay < 1:
             raise ValueError("learning rates must be positive, warm_up and average_decay in [0, 1)")
+        if self.workers < 0:
+            raise ValueError(f"workers must be 0 or more, got {self.workers}")
         if self.validation.seed == self.seed:
             raise ValueError(f"validation.seed must differ from seed, both are {self.seed}")
 
