@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from imos_engine.sequence import frames_along, slices_touched
-from lib.infers.marks import Mask
 from lib.infers.segmentation import Segmentation
 
 NO_ADAPTER = {"name": "none", "version": None, "sha256": None}
@@ -16,16 +15,17 @@ NO_ADAPTER = {"name": "none", "version": None, "sha256": None}
 def reply_params(result: Segmentation, *, network: Mapping[str, Any], device: str) -> dict[str, Any]:
     """The JSON part of a reply, as plain values."""
     frames = frames_along(result.labels, result.axis)
-    extent = {name: _extent(frames == number) for name, number in result.label_names.items()}
+    touched = {name: slices_touched(frames == number, 0) for name, number in result.label_names.items()}
     return {
         "label_names": result.label_names,
         "imos": {
             "seeds": [asdict(report) for report in result.plan.reports],
             "confidence": {
-                name: {str(index): value for index, value in sorted(slices.items())}
+                name: {str(index): slices[index] for index in touched[name] if index in slices}
                 for name, slices in result.confidence.items()
             },
-            "extent": extent,
+            "slices": {name: slice_lists(slices, result.presence[name]) for name, slices in result.confidence.items()},
+            "extent": {name: [indices[0], indices[-1]] if indices else None for name, indices in touched.items()},
             "next_slice": next_slice(result),
             "network": dict(network),
             "adapter": dict(NO_ADAPTER),
@@ -36,8 +36,18 @@ def reply_params(result: Segmentation, *, network: Mapping[str, Any], device: st
     }
 
 
+def slice_lists(confidence: Mapping[int, float], presence: Mapping[int, float]) -> dict[str, Any]:
+    """Both by slice as lists without gaps, rounded to two decimals; None where a slice was not computed."""
+    first, last = min(confidence, default=0), max(confidence, default=-1)
+    lists = {
+        name: [None if index not in values else round(values[index], 2) for index in range(first, last + 1)]
+        for name, values in (("confidence", confidence), ("presence", presence))
+    }
+    return {"first": first, **lists}
+
+
 def next_slice(result: Segmentation) -> dict[str, Any] | None:
-    """Where one more mark would help most: the least certain slice that has none."""
+    """Where one more mark would help most: the least certain slice that has none, with or without the object."""
     seeded = {(report.label, report.slice) for report in result.plan.reports}
     open_slices = [
         (value, index, name)
@@ -49,9 +59,3 @@ def next_slice(result: Segmentation) -> dict[str, Any] | None:
         return None
     value, index, name = min(open_slices)
     return {"slice": index, "axis": result.axis, "label": name, "reason": f"lowest confidence, {value:.2f}"}
-
-
-def _extent(frames: Mask) -> list[int] | None:
-    """First and last slice that holds an object; None when none does. Shapes: frames (T, H, W) bool."""
-    touched = slices_touched(frames, 0)
-    return [touched[0], touched[-1]] if touched else None

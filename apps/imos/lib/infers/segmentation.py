@@ -14,7 +14,7 @@ import numpy.typing as npt
 from imos_engine.intensity import Intensity, automatic_intensity, window_intensity
 from imos_engine.prompts import SliceSolver
 from imos_engine.propagation import Propagator
-from imos_engine.sequence import FrameSequence, frames_along, volume_from_frames
+from imos_engine.sequence import FrameSequence, Seed, frames_along, volume_from_frames
 from imos_engine.volume_file import Volume
 from lib.errors import RequestError
 from lib.infers.carrier import refuse_if_gone
@@ -42,7 +42,8 @@ class Segmentation:
     axis: int
     marks: Sequence[Marks]
     plan: SeedPlan
-    confidence: dict[str, dict[int, float]]  # label -> slice -> 0 to 1
+    confidence: dict[str, dict[int, float]]  # label -> slice that was computed -> 0 to 1
+    presence: dict[str, dict[int, float]]  # the same slices: how likely the object is there at all, 0 to 1
     seconds: dict[str, float | int]  # per stage, and counts of frames
     warnings: list[str]
 
@@ -95,6 +96,7 @@ def segment(
         marks=marks,
         plan=plan,
         confidence=carry.confidence,
+        presence=carry.presence,
         seconds=propagator.timings.to_dict() | {"prompts": round(prompted - started, 4)},
         warnings=_warnings(request, image, marks, plan),
     )
@@ -154,6 +156,7 @@ class _Carry:
         self._range = _frame_range(request, len(frames), box, axis)
         self.labels: Labels = np.zeros(frames.shape[:3], dtype=np.uint8)
         self.confidence: dict[str, dict[int, float]] = {}
+        self.presence: dict[str, dict[int, float]] = {}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -174,14 +177,15 @@ class _Carry:
         return self._intensity.apply(self._frames[index])
 
     def run(self, plan: SeedPlan, marks: Sequence[Marks]) -> None:
-        """Fill `labels` (T, H, W) and `confidence` from a plan's seeds."""
+        """Fill `labels` (T, H, W), `confidence` and `presence` from a plan's seeds."""
         self._refuse_seedless(plan)
         largest = max(max(seed.objects) for seed in plan.seeds)
         self.labels = np.zeros(self.labels.shape, dtype=np.uint8 if largest < 256 else np.uint16)
-        self.confidence = {entry.name: {} for entry in marks}
+        self.confidence, self.presence = ({entry.name: {} for entry in marks} for _ in range(2))
         if not self.propagates:
             for seed in plan.seeds:
-                self._keep(seed.index, seed.labels, dict.fromkeys(seed.objects, 1.0), marks)
+                self._keep(seed.index, seed.labels)
+                self._judge(seed.index, marks, *_certainty(seed))
             return
         sequence = FrameSequence(self._frames, self._intensity)
         results = self._propagator.propagate(
@@ -193,14 +197,20 @@ class _Carry:
         )
         for result in results:
             refuse_if_gone(self._client_gone)
-            self._keep(result.index, result.labels, result.confidence, marks)
+            self._keep(result.index, result.labels)
+            self._judge(result.index, marks, result.confidence, result.presence)
 
-    def _keep(self, index: int, labels: Labels, confidence: Mapping[int, float], marks: Sequence[Marks]) -> None:
+    def _keep(self, index: int, labels: Labels) -> None:
         self.labels[index] = labels
         self._crop(index)
+
+    def _judge(
+        self, index: int, marks: Sequence[Marks], confidence: Mapping[int, float], presence: Mapping[int, float]
+    ) -> None:
         for entry in marks:
-            if (self.labels[index] == entry.object_id).any():
-                self.confidence[entry.name][index] = round(float(confidence.get(entry.object_id, 0.0)), 4)
+            if entry.object_id in confidence:
+                self.confidence[entry.name][index] = round(float(confidence[entry.object_id]), 4)
+                self.presence[entry.name][index] = round(float(presence[entry.object_id]), 4)
 
     def _crop(self, index: int) -> None:
         """Everything outside a region is background."""
@@ -222,6 +232,11 @@ class _Carry:
                 f"the seeds are on slices {slices}, and only slices {self._range[0]} to {self._range[1]} were asked "
                 "for; mark the object there, or widen slice_range"
             )
+
+
+def _certainty(seed: Seed) -> tuple[dict[int, float], dict[int, float]]:
+    """Confidence and presence of what a person said on one slice."""
+    return dict.fromkeys(seed.objects, 1.0), {one: float((seed.labels == one).any()) for one in seed.objects}
 
 
 def _frame_range(request: InferRequest, count: int, box: Box | None, axis: int) -> tuple[int, int]:
