@@ -156,6 +156,9 @@ class MemoryConfig:
         )
 
 
+NEIGHBOURS = (1, 2, 4)  # frames back; what the refiner is trained with
+
+
 @dataclass(frozen=True, kw_only=True)
 class PropagationConfig:
     """How frames are carried through the network."""
@@ -163,7 +166,7 @@ class PropagationConfig:
     size: int | None = 192  # side of the square with the resized window's area, in pixels; None keeps the window's size
     window: float | None = 2.5  # side of the window around objects over their extent; None is always the whole frame
     presence_threshold: float | None = None  # an object less likely present is not shown; None is the weights' choice
-    neighbours: tuple[int, ...] = (1, 2, 4)  # how many frames back the masks are that are moved along the flow
+    neighbours: tuple[int, ...] = NEIGHBOURS  # how many frames back the masks are that are moved along the flow
     encode_batch: int = 4  # frames encoded in one call
     precision: Precision | None = None  # None is bfloat16 where the device computes in it, else float32
     end_after: int | None = 3  # frames without any object after which a direction ends; None never ends early

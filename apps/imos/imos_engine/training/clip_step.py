@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from imos_engine.config import NEIGHBOURS
 from imos_engine.memory.attention import affinity, read_memory, similarity
 from imos_engine.network import FrameFeatures, ImosNetwork
 from imos_engine.network.refiner import Neighbour, moved_masks
@@ -76,7 +77,7 @@ def follow_clip(network: ImosNetwork, batch: Batch, conditions: ClipConditions) 
     at = [features[index * clips : (index + 1) * clips] for index in range(length)]
     hidden = network.initial_hidden(clips, seed.shape[1], *at[0].key.shape[-2:])
     value, hidden = network.encode_values(frames[:, 0], at[0].f16, seed, hidden, deep_update=True)
-    values, masks = {0: value}, seed
+    values, known = {0: value}, [seed]
     followed = Followed([], [])
     for index in range(1, length):
         deep = index in plan.deep_updates
@@ -86,19 +87,27 @@ def follow_clip(network: ImosNetwork, batch: Batch, conditions: ClipConditions) 
             update_hidden = not deep and index < length - 1
             hidden, logits, _ = network.decode(at[index], readout, hidden, update_hidden=update_hidden)
         if network.refiner is not None:
-            flow = conditions.disturbance(batch.flow[:, index])
-            moved = moved_masks(frames[:, index], [Neighbour(masks, frames[:, index - 1], flow)])
+            moved = moved_masks(frames[:, index], _neighbours(batch, known, index, conditions))
             coarse = logits[:, 1:].masked_fill(~valid[..., None, None], NOWHERE)
             logits, _, presence = network.refine(frames[:, index], coarse, moved)
             followed.presence.append(presence)
         followed.logits.append(without_padding(logits.float(), valid))
-        masks = followed.logits[-1].softmax(dim=1)[:, 1:]
+        known.append(followed.logits[-1].softmax(dim=1)[:, 1:])
         if index in plan.memory_frames:
             with torch.set_grad_enabled(memory_learns and torch.is_grad_enabled()):
                 values[index], hidden = network.encode_values(
-                    frames[:, index], at[index].f16, masks, hidden, deep_update=deep
+                    frames[:, index], at[index].f16, known[index], hidden, deep_update=deep
                 )
     return followed
+
+
+def _neighbours(batch: Batch, known: Sequence[Tensor], index: int, conditions: ClipConditions) -> list[Neighbour]:
+    """The frames whose masks are moved to frame `index`; `known` are the masks of all frames before it."""
+    return [
+        Neighbour(known[index - back], batch.frames[:, index - back], conditions.disturbance(batch.flow[:, index, way]))
+        for way, back in enumerate(NEIGHBOURS)
+        if back <= index
+    ]
 
 
 def clip_loss(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from imos_engine.config import NEIGHBOURS
 from imos_engine.intensity import robust_intensity
 from imos_engine.motion import FlowEstimator, grey_bytes
 from imos_engine.training.augmentation import LabelledClip, augmented, with_some_objects
@@ -49,7 +50,7 @@ class Batch:
     frames: Tensor  # (B, T, 3, H, W) float32, normalised as at inference
     masks: Tensor  # (B, T, K, H, W) float32, 0 or 1
     valid: Tensor  # (B, K), False for padding
-    flow: Tensor  # (B, T, 2, H, W) float32: where each pixel lies in the frame before, in pixels; zeros for frame 0
+    flow: Tensor  # (B, T, N, 2, H, W) float32: where each pixel lies in each of the frames NEIGHBOURS back, in pixels
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
@@ -92,11 +93,14 @@ def collate(clips: list[LabelledClip]) -> Batch:
 
 
 def flow_of_clip(frames: Tensor) -> Tensor:
-    """Optical flow from every frame to the one before: (T, 3, H, W) -> (T, 2, H, W), zeros for frame 0."""
+    """Optical flow from every frame to those before it: (T, 3, H, W) -> (T, N, 2, H, W), zeros where there is none."""
     grey, estimator = grey_bytes(frames), FlowEstimator(finest_scale=0)
-    pairs = zip(grey[1:], grey[:-1], strict=True)
-    flow = [np.zeros((2, *grey.shape[1:]), dtype=np.float32), *(estimator.origin(*pair) for pair in pairs)]
-    return torch.from_numpy(np.stack(flow))
+    flow = torch.zeros(len(grey), len(NEIGHBOURS), 2, *grey.shape[1:])
+    for index in range(len(grey)):
+        for position, back in enumerate(NEIGHBOURS):
+            if back <= index:
+                flow[index, position] = torch.from_numpy(estimator.origin(grey[index], grey[index - back]))
+    return flow
 
 
 def batches_from(dataset: ClipBatches, first_step: int, *, workers: int) -> DataLoader[Batch]:
