@@ -1,0 +1,99 @@
+"""The series of a DICOMweb server as images: MONAI Label's datastore, for any modality and for networks that fail."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+from monailabel.config import settings
+from monailabel.datastore.dicom import DICOMWebDatastore
+
+from lib.errors import RequestError
+
+logger = logging.getLogger(__name__)
+
+SERIES_UID, MODALITY = "0020000E", "00080060"  # DICOM tags, as JSON names them
+UID = re.compile(r"[0-9]+(\.[0-9]+)+")  # becomes the name of a file in the server's own folder
+# Series that hold no picture to be segmented: segmentations, plans, reports, presentations, waveforms, registrations.
+NO_IMAGES = frozenset(
+    {"SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "SR", "PR", "KO", "DOC", "AU", "ECG", "EPS", "HD", "RESP"}
+    | {"REG", "FID", "PLAN", "ANN", "OAM", "SMR", "STAIN"}
+)
+SECONDS_KNOWN = 2.0  # for which a list of series is believed: MONAI Label asks for it in loops
+
+
+class DicomSeries(DICOMWebDatastore):
+    """Series of every modality that holds images; each is downloaded whole, once, and kept as a volume."""
+
+    def __init__(self, *arguments: Any, search_filter: dict[str, Any], **options: Any) -> None:
+        self._listed: tuple[float, list[str]] | None = None
+        self._downloads = threading.Lock()
+        super().__init__(*arguments, search_filter=_asked_filter(search_filter), **options)
+
+    def list_images(self) -> list[str]:
+        """Ids of the series that can be segmented."""
+        if self._listed is None or time.monotonic() - self._listed[0] > SECONDS_KNOWN:
+            found = self._asked(lambda: self._client.search_for_series(search_filters=self._search_filter))
+            uids = [_value(series, SERIES_UID) for series in found if _value(series, MODALITY) not in NO_IMAGES]
+            self._listed = time.monotonic(), uids
+        return list(self._listed[1])
+
+    def get_image_uri(self, image_id: str) -> str:
+        """Path of the series as one volume; empty when the server holds no such series.
+
+        Raises:
+            RequestError: the DICOMweb server failed, or the series is no volume.
+        """
+        if not UID.fullmatch(image_id):
+            return ""
+        with self._downloads:  # a second request must not read what the first is still writing
+            kept = Path(self._datastore.image_path(), f"{image_id}.nii.gz").resolve()
+            if not kept.exists():
+                if not self._holds(image_id):
+                    return ""
+                self._download(image_id)
+            return str(kept)
+
+    def _holds(self, series: str) -> bool:
+        found = self._asked(lambda: self._client.search_for_series(search_filters={"SeriesInstanceUID": series}))
+        return any(_value(one, SERIES_UID) == series for one in found)
+
+    def _download(self, series: str) -> None:
+        # Slices of a download that was interrupted would otherwise pass for the whole series.
+        shutil.rmtree(Path(self._datastore.image_path(), series), ignore_errors=True)
+        try:
+            converted = self._asked(lambda: super(DicomSeries, self).get_image_uri(series))
+        except RuntimeError as error:
+            raise RequestError(
+                f"series {series} cannot be made into one volume ({str(error).splitlines()[-1].strip()}); "
+                "choose a series of slices of one size"
+            ) from error
+        Path(converted).unlink(missing_ok=True)  # the datastore holds a copy
+
+    def _asked(self, question: Callable[[], Any]) -> Any:
+        try:
+            return question()
+        except requests.RequestException as error:
+            logger.exception("The DICOMweb server failed")
+            raise RequestError(
+                f"the DICOMweb server {self._client.base_url} failed ({type(error).__name__}); "
+                "see that it runs, then ask again",
+                status=502,
+            ) from error
+
+
+def _asked_filter(search_filter: dict[str, Any]) -> dict[str, Any]:
+    """The filter that the site has set; MONAI Label's own default would hide everything but CT."""
+    return search_filter if "MONAI_LABEL_DICOMWEB_SEARCH_FILTER" in settings.model_fields_set else {}
+
+
+def _value(series: dict[str, Any], tag: str) -> str:
+    values = series.get(tag, {}).get("Value") or [""]
+    return str(values[0])
