@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from pydoc import locate
 from typing import Any
 
+import monailabel.interfaces.app as host
 from monailabel.config import settings as server_settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.config import TaskConfig
@@ -20,10 +22,14 @@ from monailabel.utils.others.generic import remove_file
 import imos_engine.propagation  # noqa: F401 (first here, not in a request: only now is this folder on the module path)
 import lib.configs
 from lib.calls import this_call
+from lib.datastore.dicom_series import DicomSeries
+from lib.datastore.frame_datastore import FrameDatastore, cache_folder
+from lib.datastore.volume_cache import VolumeCache
 from lib.endpoint import serve_inference_in_threads
 from lib.errors import RequestError, closest, listed
+from lib.frames.volume import frame_axis
 from lib.infers.carrier import Carrier
-from lib.infers.options import read_flag
+from lib.infers.options import read_flag, read_options
 from lib.settings import read_settings
 
 logger = logging.getLogger(__name__)
@@ -48,10 +54,17 @@ class MyApp(MONAILabelApp):
             serve_inference_in_threads(server.app)
 
     def init_datastore(self) -> Datastore:
-        """The datastore of MONAI Label, which also lists MetaImage files."""
-        if "*.mha" not in server_settings.MONAI_LABEL_DATASTORE_FILE_EXT:
-            server_settings.MONAI_LABEL_DATASTORE_FILE_EXT.append("*.mha")
-        return super().init_datastore()
+        """The datastore of MONAI Label; folders also list MetaImage files and videos, DICOMweb any modality."""
+        if self.studies.startswith(("http://", "https://")):
+            host.DICOMWebDatastore = DicomSeries  # type: ignore[misc]  # by this name MONAI Label builds it
+            return super().init_datastore()
+        return FrameDatastore(
+            self.studies,
+            volumes=VolumeCache(cache_folder(os.environ, self.studies)),
+            extensions=dict.fromkeys([*server_settings.MONAI_LABEL_DATASTORE_FILE_EXT, "*.mha"]),
+            auto_reload=server_settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            read_only=server_settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+        )
 
     def init_infers(self) -> dict[str, InferTask]:
         """One task per file in `lib/configs`; the file's name is the model's."""
@@ -84,7 +97,7 @@ class MyApp(MONAILabelApp):
         saves = read_flag(request, "save_label", default=False)
         if saves and brought:
             raise RequestError("save_label needs an image of the datastore; upload it with PUT /datastore/image first")
-        file, params = task({**request, "image": path})
+        file, params = task({**request, "image": path, **self._frame_options(request, Path(path))})
         tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
         label_id = self._save(datastore, image_id, file, tag, {"model": model, "params": params}) if saves else file
         return {"label": label_id, "tag": tag, "file": file, "params": params}
@@ -94,6 +107,12 @@ class MyApp(MONAILabelApp):
         raise RequestError(
             "iMOS carries masks through volumes and videos; it has no model for whole slides", status=404
         )
+
+    @staticmethod
+    def _frame_options(request: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        """Marks on a video belong to its frames, whatever else they might be planar along."""
+        axis = frame_axis(path) if read_options(request).slice_axis is None else None
+        return {} if axis is None else {"slice_axis": axis}
 
     @staticmethod
     def _brought_image(request: Mapping[str, Any]) -> str | None:

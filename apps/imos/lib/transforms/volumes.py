@@ -20,6 +20,7 @@ from imos_engine.volume_file import (
     write_labels,
 )
 from lib.errors import RequestError
+from lib.frames.volume import holds_frames, read_frame_volume
 
 RESULT_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 
@@ -34,13 +35,13 @@ class ResultFormat:
 
 
 def read_image(path: Path) -> Volume:
-    """Read the image of a request.
+    """Read the image of a request, a volume or a video.
 
     Raises:
         RequestError: it cannot be read, or is not three-dimensional.
     """
     try:
-        image = read_volume(path)
+        image = read_frame_volume(path) if holds_frames(path) else read_volume(path)
     except VolumeFileError as error:
         raise RequestError(f"the image cannot be used: {error}") from error
     if sum(side > 1 for side in image.shape) < 3:
