@@ -41,7 +41,8 @@ SWITCHES: dict[str, Change] = {
     "one direction only": lambda setup: replace(setup, directions=frozenset({Direction.FORWARD})),
     "without long-term memory": memory(max_long_term=0),
     "without the presence estimate": setting(presence_threshold=0.0),
-    "without the crop": setting(window=None),
+    "the whole frame instead of windows": setting(window=None, size=320),
+    "masks of the last slice only": setting(neighbours=(1,)),
     "without ending early": setting(end_after=None),
 }
 
