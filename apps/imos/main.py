@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from pydoc import locate
@@ -65,6 +66,13 @@ class MyApp(MONAILabelApp):
             auto_reload=server_settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
             read_only=server_settings.MONAI_LABEL_DATASTORE_READ_ONLY,
         )
+
+    def _download_dcmqi_tools(self) -> None:
+        """Nothing is downloaded: requirements.txt brings these programs, but beside Python, which PATH need not name."""
+        programs = sysconfig.get_path("scripts")
+        path = os.environ.get("PATH", os.defpath)
+        if programs not in path.split(os.pathsep):
+            os.environ["PATH"] = os.pathsep.join((programs, path))
 
     def init_infers(self) -> dict[str, InferTask]:
         """One task per file in `lib/configs`; the file's name is the model's."""
