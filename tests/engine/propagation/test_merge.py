@@ -8,7 +8,7 @@ from imos_engine.propagation.merge import HeldAnswer, LabelCanvas, Merged, PassA
 from imos_engine.propagation.resizing import Box, FrameGrid
 from imos_engine.propagation.sweep import SweepStep
 
-GRID = FrameGrid.fit(Box.whole((37, 53)), None)
+GRID = FrameGrid.fit(Box.whole((48, 64)), None)  # no padding
 CPU = torch.device("cpu")
 
 
@@ -34,15 +34,15 @@ def answer_of(masks, presence=None, *, before=None, threshold=0.5, grid=GRID) ->
 
 
 def squares(*sides: int) -> torch.Tensor:
-    """(K, 37, 53): a sure square per object."""
-    masks = torch.zeros(len(sides), 37, 53)
+    """(K, 48, 64): a sure square per object."""
+    masks = torch.zeros(len(sides), 48, 64)
     for mask, side in zip(masks, sides, strict=True):
         mask[:side, :side] = 1
     return masks
 
 
 def test_a_held_answer_comes_back_within_half_a_step_of_8_bits():
-    answer = answer_of(torch.rand(3, 37, 53) / 3, torch.tensor([0.9, 0.6, 0.7]), before=answer_of(squares(1, 2, 3)))
+    answer = answer_of(torch.rand(3, 48, 64) / 3, torch.tensor([0.9, 0.6, 0.7]), before=answer_of(squares(1, 2, 3)))
     returned = HeldAnswer.pack(answer).unpack()
     assert returned.probabilities.shape == answer.probabilities.shape
     assert (returned.probabilities - answer.probabilities).abs().max() <= 1 / 510 + 1e-6
@@ -67,10 +67,10 @@ def test_an_object_that_is_probably_absent_is_not_shown():
 
 
 def test_change_of_area_does_not_depend_on_the_window():
-    coarse = FrameGrid(Box.whole((40, 40)), (20, 20))
-    before = answer_of(torch.ones(1, 20, 20), grid=coarse)
-    same = answer_of(torch.ones(1, 40, 40), grid=FrameGrid.fit(Box.whole((40, 40)), None), before=before)
-    assert before.areas.tolist() == same.areas.tolist() == [1600]
+    coarse, fine = FrameGrid(Box.whole((64, 64)), (32, 32)), FrameGrid.fit(Box.whole((64, 64)), None)
+    before = answer_of(torch.ones(1, 32, 32), grid=coarse)
+    same = answer_of(torch.ones(1, 64, 64), grid=fine, before=before)
+    assert before.areas.tolist() == same.areas.tolist() == [64 * 64]
     assert same.change.tolist() == [0]
 
 
@@ -90,7 +90,7 @@ def test_agreement_is_said_only_where_both_passes_count():
 
 
 def test_evidence_describes_one_object_s_mask():
-    half = torch.zeros(2, 37, 53)
+    half = torch.zeros(2, 48, 64)
     half[0, :4, :4], half[1, 10:14] = 0.75, 1.0
     merged = Merged.of({1: answer_of(half, torch.tensor([0.8, 0.9]))}, torch.ones(2))
     unsure = merged.evidence(0, merged.probabilities[0].numpy() > 0.5, distance=3)
@@ -99,7 +99,7 @@ def test_evidence_describes_one_object_s_mask():
     sure = merged.evidence(1, merged.probabilities[1].numpy() > 0.5, distance=3)
     assert sure.inside == 1
     assert sure.entropy < 1e-4 < unsure.entropy
-    nothing = merged.evidence(0, np.zeros((37, 53), dtype=bool), distance=3)
+    nothing = merged.evidence(0, np.zeros((48, 64), dtype=bool), distance=3)
     assert (nothing.empty, nothing.inside) == (True, 0)
     assert nothing.peak == pytest.approx(0.75)
 

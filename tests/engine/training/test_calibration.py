@@ -63,8 +63,8 @@ def seen(presence: float, distance: int) -> Evidence:
 
 def test_known_coefficients_are_recovered():
     found = fitted(made_up(8000), Calibration())
-    assert found.mask == pytest.approx(dict(TRUE.mask), abs=0.15)
-    assert found.empty == pytest.approx(dict(TRUE.empty), abs=0.15)
+    assert found.mask == pytest.approx(dict(TRUE.mask), abs=0.25)
+    assert found.empty == pytest.approx(dict(TRUE.empty), abs=0.25)
 
 
 def test_no_slice_leaves_the_prior_and_one_hardly_moves_it():

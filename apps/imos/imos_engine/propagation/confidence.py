@@ -61,7 +61,8 @@ EMPTY_FEATURES = tuple(Evidence.gone(1).features)
 MASK_FEATURES = ("sureness", "crispness", "presence", "passes", "agreement", "nearness", "steadiness")
 UNSIGNED = frozenset({INTERCEPT, "passes"})  # coefficients that may be negative
 
-# Rounded from a fit of an intermediate training; used for weights that bring none of their own.
+# For weights that bring none of their own: set by hand, so that a perfect mask and a sure absence come near to 1, and a
+# vague mask on which the passes disagree near to 0.
 DEFAULT_MASK = {INTERCEPT: -4.0, "sureness": 4.0, "crispness": 2.0, "presence": 1.0, "passes": -2.0} | {
     "agreement": 3.0,
     "nearness": 0.3,
