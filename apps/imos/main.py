@@ -68,7 +68,7 @@ class MyApp(MONAILabelApp):
         )
 
     def _download_dcmqi_tools(self) -> None:
-        """Nothing is downloaded: requirements.txt brings these programs, but beside Python, which PATH need not name."""
+        """Nothing is downloaded: the pinned packages bring these programs, beside Python, where PATH may not look."""
         programs = sysconfig.get_path("scripts")
         path = os.environ.get("PATH", os.defpath)
         if programs not in path.split(os.pathsep):
