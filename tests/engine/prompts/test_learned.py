@@ -150,6 +150,12 @@ def test_a_click_in_a_corner_is_no_special_case(corner, network):
     assert LearnedPrompts(NETWORKS[network])(IMAGE, SlicePrompts(foreground=[corner]))[corner] == 1
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_box_around_the_whole_slice_is_no_special_case(network):
+    probability = LearnedPrompts(NETWORKS[network])(IMAGE, SlicePrompts(box=(0, 0, SHAPE[0] - 1, SHAPE[1] - 1)))
+    assert np.isfinite(probability).all()
+
+
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 def test_an_image_without_contrast_gives_a_finite_answer(value):
     probability = LearnedPrompts(NETWORKS["random"])(np.full(SHAPE, value), PROMPTS["three clicks"])

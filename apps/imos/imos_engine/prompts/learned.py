@@ -133,7 +133,7 @@ class LearnedPrompts:
 def first_windows(marks: Marks) -> list[Window]:
     """Where to look for an object of which only marks are known."""
     height, width = marks.allowed.shape
-    if not marks.allowed.all():
+    if not (marks.allowed.all() and marks.inside.any()):  # a box, possibly around the whole slice
         return [_around(marks.allowed, scale=scale) for scale in BOX_SCALES]
     rows, columns = np.nonzero(marks.inside)
     middle = (rows.min() + rows.max() + 1) / 2, (columns.min() + columns.max() + 1) / 2
