@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 8000
+ORTHANC_PORT ?= 8043
 STUDIES ?=
 SEEDS ?=
 WEIGHTS ?=
@@ -11,7 +12,7 @@ CONF ?=
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.stamp
 
-.PHONY: help demo test serve check bench lock clean
+.PHONY: help demo test serve ohif check bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the verbs
@@ -26,6 +27,10 @@ test: $(STAMP)  ## run all tests
 serve: $(STAMP)  ## start the server for your images: make serve STUDIES=folder [HOST=127.0.0.1 PORT=8000 CONF="key value"]
 	@test -n "$(STUDIES)" || { echo 'Which images? Say: make serve STUDIES=/folder/with/nifti/files (or a DICOMweb address)' >&2; exit 2; }
 	$(BIN)/monailabel start_server --app apps/imos --studies "$(STUDIES)" --host "$(HOST)" --port "$(PORT)" $(if $(CONF),--conf $(CONF))
+
+ohif: $(STAMP)  ## DICOM files in OHIF, in your browser: make ohif STUDIES=folder [PORT=8000 ORTHANC_PORT=8043 CONF="key value"]
+	@test -n "$(STUDIES)" || { echo 'Which DICOM files? Say: make ohif STUDIES=/folder/with/dicom/files' >&2; exit 2; }
+	@$(BIN)/python -m scripts.ohif --studies "$(STUDIES)" --host "$(HOST)" --port "$(PORT)" --orthanc-port "$(ORTHANC_PORT)" $(if $(CONF),--conf $(CONF))
 
 check: $(STAMP)  ## format, lint, types, architecture
 	@VENV="$(VENV)" scripts/check

@@ -1,0 +1,123 @@
+"""OHIF in a browser: real clicks on a structure, and the overlay where the structure is."""
+
+import os
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from imos_engine.metrics.overlap import dice
+from scripts.ohif.debian import CHROMIUM, CHROMIUM_FILES
+from scripts.ohif.server import study_page
+from tests.ohif.acquisitions import Acquisition, Series, read_back, write_series
+from tests.ohif.brain import coronal_brain, points_around, points_inside
+from tests.ohif.conftest import installed
+from tests.ohif.store import labels_of_nrrd
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium."""
+    installed(CHROMIUM_FILES)
+    from playwright.sync_api import sync_playwright
+
+    from tests.ohif.viewer import FLAGS
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS), timeout=300_000)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def viewer(browser, tmp_path):
+    """Opens OHIF on an acquisition; its last picture and the browser's words are left beside the test's files."""
+    from tests.ohif.viewer import PATIENCE_MS, WINDOW, Viewer
+
+    page = browser.new_page(viewport=WINDOW)
+    page.set_default_timeout(PATIENCE_MS)
+    words = (tmp_path / "console.txt").open("w")
+    page.on("console", lambda message: print(message.text[:300], file=words, flush=True))
+    yield lambda acquisition: Viewer(page, acquisition)
+    page.screenshot(path=str(tmp_path / "last.png"), timeout=PATIENCE_MS)
+    page.close()
+    words.close()
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Where pictures go: into the docs when asked (IMOS_DOCS_PICTURES=1), else beside the test's files."""
+    return REPOSITORY / "docs/images/ohif" if os.environ.get("IMOS_DOCS_PICTURES") else tmp_path / "pictures"
+
+
+def clicks_for(truth, k, foreground, background):
+    inside = [(*point, k) for point in points_inside(truth[..., k], foreground)]
+    outside = [(*point, k) for point in points_around(truth[..., k], background)]
+    return inside, outside
+
+
+def click_and_run(viewer, label, inside, outside):
+    viewer.choose_label("background")
+    for voxel in outside:
+        viewer.click(voxel)
+    viewer.choose_label(label)
+    for voxel in inside:
+        viewer.click(voxel)
+    return viewer.run()
+
+
+def test_clicks_on_an_mri_are_answered_by_an_overlay_on_the_clicked_structure(store, viewer, pictures, tmp_path):
+    brain = coronal_brain(tmp_path)
+    series = store.add(write_series(tmp_path / "mr", brain.volume, brain.acquisition, patient="MNI152"))
+    k = int(brain.truth.sum(axis=(0, 1)).argmax())
+    inside, outside = clicks_for(brain.truth, k, 3, 6)
+    ohif = viewer(brain.acquisition)
+    ohif.open(study_page(store.app, series.study))
+    ohif.connect(store.app)
+    ohif.choose_points("imos")
+    ohif.picture(pictures / "connected.png")
+    sent, content = click_and_run(ohif, "lateral ventricles", inside, outside)
+
+    assert [tuple(point) for point in sent["foreground"]] == inside
+    assert [tuple(point) for point in sent["background"]] == outside
+    reply = labels_of_nrrd(content) > 0
+    assert dice(reply, brain.truth) > 0.6
+    ohif.settle()
+    np.testing.assert_array_equal(ohif.overlay() > 0, reply)
+    others = [k - 6, k - 3, k, k + 3]
+    for shown in others:
+        drawn = ohif.coloured((0, 0, shown), reply.shape[:2])
+        assert dice(drawn, reply[..., shown]) > 0.6, f"slice {shown}"
+        assert dice(drawn, reply[..., ::-1][..., shown]) < 0.6, f"slice {shown}: a mirrored order would pass"
+        ohif.picture(pictures / f"{'clicked' if shown == k else f'slice_{shown - k:+d}'}.png")
+
+
+def test_clicks_on_a_ct_of_a_scanner_are_answered_on_the_clicked_organ(store, viewer, shared, tmp_path):
+    files = tuple(sorted((shared / "data/dicom_ct_series").glob("*.dcm")))
+    if not files:
+        pytest.skip("no CT series in the shared folder")
+    first = read_back(files[0])
+    series = store.add(Series(study=first.StudyInstanceUID, uid=first.SeriesInstanceUID, files=files))
+    labels = np.asarray(nibabel.load(shared / "data/ct_totalseg_dicom512/label.nii.gz").dataobj)
+    truth = labels == 1  # spleen
+    acquisition = Acquisition(
+        modality="CT",
+        spacing_mm=(*map(float, reversed(first.PixelSpacing)), 2.0),
+        corner_mm=tuple(map(float, first.ImagePositionPatient)),
+    )
+    k = truth.shape[2] // 2
+    inside, outside = clicks_for(truth, k, 3, 6)
+    ohif = viewer(acquisition)
+    ohif.open(study_page(store.app, series.study))
+    ohif.connect(store.app)
+    ohif.choose_points("imos")
+    sent, content = click_and_run(ohif, "spleen", inside, outside)
+    assert [tuple(point) for point in sent["foreground"]] == inside
+    reply = labels_of_nrrd(content) > 0
+    assert dice(reply, truth) > 0.6
+    np.testing.assert_array_equal(ohif.overlay() > 0, reply)
+    for shown in (k - 5, k, k + 5):
+        assert dice(ohif.coloured((0, 0, shown), reply.shape[:2]), reply[..., shown]) > 0.6, f"slice {shown}"

@@ -1,0 +1,192 @@
+"""OHIF in a real browser, worked as a person does: what is looked up in the page is only where things are drawn."""
+
+import io
+import json
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import expect
+
+FLAGS = (
+    "--no-sandbox",
+    "--enable-unsafe-swiftshader",  # WebGL without a graphics card
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WINDOW = {"width": 1500, "height": 860}
+PATIENCE_MS = 300_000  # a software renderer on a core that others use as well
+COLOURED = 40  # of 255 between the channels of a pixel: an overlay, where the image is grey
+
+# Where a viewport shows a point of the patient, and which plane it shows.
+VIEWPORTS = """() => window.services.cornerstoneViewportService.getRenderingEngine().getViewports().map(view => {
+    const box = view.element.querySelector('canvas').getBoundingClientRect()
+    const {focalPoint, viewPlaneNormal} = view.getCamera()
+    return {id: view.id, left: box.left, top: box.top, width: box.width, height: box.height,
+            focal: Array.from(focalPoint), normal: Array.from(viewPlaneNormal)}
+})"""
+TO_CANVAS = """([id, points]) => {
+    const view = window.services.cornerstoneViewportService.getRenderingEngine().getViewport(id)
+    return points.map(point => Array.from(view.worldToCanvas(point)))
+}"""
+LOADED = """() => {
+    const engine = window.services?.cornerstoneViewportService?.getRenderingEngine()
+    const views = engine ? engine.getViewports() : []
+    return views.length === 3 && views.every(view => view.getActors && view.getActors().length > 0) &&
+        window.cornerstone.cache.getVolumes().every(volume => !volume.loadStatus || volume.loadStatus.loaded)
+}"""
+OVERLAY = """() => {
+    const volume = window.services.segmentationService.getLabelmapVolume('1')
+    return {sizes: Array.from(volume.dimensions), voxels: Array.from(volume.voxelManager.getCompleteScalarDataArray())}
+}"""
+
+
+@dataclass(frozen=True)
+class View:
+    """One of the three planes, as it is drawn now."""
+
+    id: str
+    left: float
+    top: float
+    width: float
+    height: float
+    focal: list
+    normal: list
+
+
+class Viewer:
+    """One page of OHIF."""
+
+    def __init__(self, page, acquisition):
+        self.page = page
+        self.acquisition = acquisition
+
+    def open(self, address):
+        """Open a study and wait until its volume is drawn."""
+        self.page.goto(address, timeout=PATIENCE_MS)
+        self.page.wait_for_function(LOADED, timeout=PATIENCE_MS, polling=500)
+
+    def connect(self, server):
+        """Type the server's address and press the button beside it."""
+        field = self.page.locator("#monailabelServerURL")
+        field.fill(f"{server}/")
+        with self.page.expect_response(lambda reply: reply.url.endswith("/info/"), timeout=PATIENCE_MS):
+            self.page.locator(".settingsTable button").first.click()
+        expect(self.page.get_by_text("Point Prompts")).to_be_visible(timeout=PATIENCE_MS)
+
+    def choose_points(self, model):
+        """Open the tab of point prompts and pick a model there."""
+        self.page.get_by_text("Point Prompts").click()
+        self.tab.locator("select").select_option(model)
+
+    def choose_label(self, name):
+        """Pick a row of the organs."""
+        self.tab.locator("tr.clickable-row", has=self.page.get_by_text(name, exact=True)).click()
+
+    @property
+    def tab(self):
+        """What the opened tab shows."""
+        return self.page.locator(".tab", has=self.page.get_by_text("Point Prompts")).locator(".tab-content")
+
+    def run(self):
+        """Press Run; returns what was sent, and the bytes that came."""
+        with self.page.expect_response(lambda reply: "/infer/" in reply.url, timeout=PATIENCE_MS) as waiting:
+            self.tab.get_by_title("Run PointPrompts").click()
+        reply = waiting.value
+        content = reply.body()
+        assert reply.status == 200, content[:500]
+        return json.loads(_form_field(reply.request.post_data_buffer, "params")), content
+
+    def show(self, voxel):
+        """Turn the wheel over the acquired plane until it shows the voxel; returns the view."""
+        along = self.acquisition.axes[2]
+        for _ in range(200):
+            view = next(view for view in self.views() if abs(np.dot(view.normal, along)) > 0.9)
+            away = (self.acquisition.position(voxel) - view.focal) @ along / self.acquisition.spacing_mm[2]
+            if abs(away) < 0.45:
+                self.settle()
+                return view
+            self.page.mouse.move(view.left + view.width / 2, view.top + view.height / 2)
+            before = view.focal
+            self.page.mouse.wheel(0, 100 * self._wheel * np.sign(away))
+            self._wait_until_moved(before, along)
+            view = next(view for view in self.views() if abs(np.dot(view.normal, along)) > 0.9)
+            if (np.array(view.focal) - before) @ along * away < 0:
+                self._wheel = -self._wheel
+        raise AssertionError(f"the wheel does not reach voxel {voxel}")
+
+    _wheel = 1
+
+    def click(self, voxel):
+        """Click where the acquired plane shows the middle of a voxel."""
+        view = self.show(voxel)
+        ((x, y),) = self.on_canvas(view, [voxel])
+        self.page.mouse.move(view.left + x, view.top + y)
+        self.page.mouse.click(view.left + x, view.top + y, delay=60)
+        self.page.mouse.move(view.left + 5, view.top + 5)
+        self.settle()
+
+    def views(self):
+        return [View(**one) for one in self.page.evaluate(VIEWPORTS)]
+
+    def on_canvas(self, view, voxels):
+        """Where voxels are drawn, pixels from the view's left and top."""
+        points = [self.acquisition.position(voxel).tolist() for voxel in voxels]
+        return np.array(self.page.evaluate(TO_CANVAS, [view.id, points]))
+
+    def overlay(self):
+        """The label map that OHIF holds and draws, (I, J, K)."""
+        held = self.page.evaluate(OVERLAY)
+        return np.array(held["voxels"], np.uint8).reshape(held["sizes"], order="F")
+
+    def coloured(self, voxel, shape):
+        """Which voxels of the shown slice (I, J) are drawn in colour."""
+        view = self.show(voxel)
+        self.settle()
+        shot = self.page.screenshot(
+            clip={"x": view.left, "y": view.top, "width": view.width, "height": view.height}, timeout=PATIENCE_MS
+        )
+        pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
+        colour = pixels.max(2) - pixels.min(2) > COLOURED
+        ends = self.on_canvas(view, [(0, 0, voxel[2]), (1, 0, voxel[2]), (0, 1, voxel[2])])
+        grid = np.indices(shape)
+        drawn = ends[0][:, None, None] + (ends[1] - ends[0])[:, None, None] * grid[0]
+        drawn = (drawn + (ends[2] - ends[0])[:, None, None] * grid[1]).round().astype(int)
+        seen = (drawn[0] >= 0) & (drawn[0] < colour.shape[1]) & (drawn[1] >= 0) & (drawn[1] < colour.shape[0])
+        found = np.zeros(shape, bool)
+        found[seen] = colour[drawn[1][seen], drawn[0][seen]]
+        return found
+
+    def settle(self):
+        """Wait until the page had time to draw."""
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.page.wait_for_timeout(300)
+
+    def picture(self, path):
+        """A picture of the window, of few colours, for the docs."""
+        self.settle()
+        shot = Image.open(io.BytesIO(self.page.screenshot(timeout=PATIENCE_MS))).convert("RGB")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shot.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+
+    def _wait_until_moved(self, before, along):
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            self.settle()
+            view = next(view for view in self.views() if abs(np.dot(view.normal, along)) > 0.9)
+            if abs((np.array(view.focal) - before) @ along) > 1e-3:
+                return
+
+
+def _form_field(body, name):
+    """The text of one field of a multipart form."""
+    boundary = body.split(b"\r\n", 1)[0]
+    for part in body.split(boundary):
+        head, _, value = part.partition(b"\r\n\r\n")
+        if f'name="{name}"'.encode() in head:
+            return value.removesuffix(b"\r\n").decode()
+    raise AssertionError(f"no field {name} in {body[:200]!r}")
