@@ -86,6 +86,19 @@ def test_a_network_that_follows_the_tissue_finds_the_organ_and_not_its_twin(kind
     assert not (mask & other).any()
 
 
+@pytest.mark.parametrize("kind", PROMPTS)
+def test_a_guess_is_asked_for_where_marks_are_spread_and_no_box_says_where_the_object_is(kind):
+    asked = []
+
+    def guess(image, prompts):
+        asked.append(prompts)
+        return ORGAN
+
+    LearnedPrompts(NETWORKS["near"], guess=guess)(IMAGE, PROMPTS[kind])
+    LearnedPrompts(NETWORKS["near"], guess=guess)(IMAGE, SlicePrompts(foreground=[(70, 70)], background=[(5, 5)]))
+    assert asked == ([] if PROMPTS[kind].box else [PROMPTS[kind]])
+
+
 def test_the_same_marks_give_the_same_probability():
     solve = LearnedPrompts(NETWORKS["random"])
     first, second = (solve(IMAGE, PROMPTS["three clicks"]) for _ in range(2))

@@ -46,7 +46,13 @@ class LearnedPrompts:
     """Solves slices with a prompt network; calling it changes nothing, so threads may share one."""
 
     def __init__(self, network: PromptNetwork, *, guess: Guess | None = None) -> None:
-        """Args: guess: makes the mask that the network corrects first; None lets the network look for the object."""
+        """Prepare a network.
+
+        Args:
+            network: what looks at the views.
+            guess: where marks are spread over an object, makes the mask that the network then corrects; None, a box
+                or a single click let the network look for the object itself.
+        """
         self._network = network.eval()
         self._size = network.config.view
         self._guess = guess
@@ -68,7 +74,8 @@ class LearnedPrompts:
         marks = draw_marks((pixels.shape[0], pixels.shape[1]), prompts)
         pixels = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
         if prompts.mask is None:
-            first = self._first_look(pixels, marks) if self._guess is None else self._guess(image, prompts)
+            guess = self._guess if _are_spread(marks) else None
+            first = self._first_look(pixels, marks) if guess is None else guess(image, prompts)
             return self._looked_closer(pixels, marks, first.astype(np.float32))
         return self._corrected(pixels, prompts.mask.astype(bool), marks)
 
@@ -144,6 +151,12 @@ def first_windows(marks: Marks) -> list[Window]:
     else:
         sides = [min(scale * extent, 1.3 * whole) for scale in MARKS_SCALES]
     return [Window.around(*middle, max(side, LEAST_SIDE)) for side in sides]
+
+
+def _are_spread(marks: Marks) -> bool:
+    """Whether there are foreground marks beyond a single click, and no box."""
+    rows, columns = np.nonzero(marks.inside)
+    return bool(marks.allowed.all() and rows.size and max(np.ptp(rows), np.ptp(columns)) + 1 >= CLICK_SPAN)
 
 
 def obeying(probability: Pixels, marks: Marks) -> Pixels:

@@ -24,12 +24,12 @@ def classical_solver(image: NDArray[Any], prompts: SlicePrompts) -> Pixels:
 
 
 def learned_solver(weights: str | Path) -> SliceSolver:
-    """The prompt network of a file.
+    """The prompt network of a file; where marks are spread over the object it corrects the classical mask.
 
     Raises:
         PromptWeightsError: the file is absent, unreadable, or holds other weights.
     """
-    return LearnedPrompts(load_prompt_network(weights))
+    return LearnedPrompts(load_prompt_network(weights), guess=segment_slice)
 
 
 def without_overlap(probabilities: Sequence[Pixels]) -> NDArray[np.intp]:
