@@ -106,8 +106,8 @@ def image_warnings(image: Volume) -> list[str]:
     """What is odd about an image that can be used nevertheless."""
     warnings = []
     values = image.array
-    finite = np.isfinite(values)
-    odd = int(values.size - finite.sum())
+    finite = np.isfinite(values) if values.dtype.kind == "f" else None  # whole numbers are: a film needs no map of them
+    odd = 0 if finite is None else int(values.size - finite.sum())
     if odd:
         warnings.append(f"{odd} of {values.size} voxels are not finite numbers; they were taken as the darkest value")
         values = values[finite]
