@@ -87,7 +87,7 @@ def test_a_network_that_follows_the_tissue_finds_the_organ_and_not_its_twin(kind
 
 
 @pytest.mark.parametrize("kind", PROMPTS)
-def test_a_guess_is_asked_for_where_marks_are_spread_and_no_box_says_where_the_object_is(kind):
+def test_a_guess_is_asked_for_by_all_but_a_single_click(kind):
     asked = []
 
     def guess(image, prompts):
@@ -96,7 +96,7 @@ def test_a_guess_is_asked_for_where_marks_are_spread_and_no_box_says_where_the_o
 
     LearnedPrompts(NETWORKS["near"], guess=guess)(IMAGE, PROMPTS[kind])
     LearnedPrompts(NETWORKS["near"], guess=guess)(IMAGE, SlicePrompts(foreground=[(70, 70)], background=[(5, 5)]))
-    assert asked == ([] if PROMPTS[kind].box else [PROMPTS[kind]])
+    assert asked == [PROMPTS[kind]]
 
 
 def test_the_same_marks_give_the_same_probability():
