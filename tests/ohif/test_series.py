@@ -1,5 +1,6 @@
 """Which series of a DICOMweb server are images, and what happens when one cannot be had."""
 
+import httpx
 import numpy as np
 import pytest
 
@@ -55,3 +56,19 @@ def test_the_same_request_twice_gives_the_same_answer(store, tmp_path):
     series = store.add(write_series(tmp_path, picture(object_at()), Acquisition(plane="coronal")))
     first = store.infer(series.uid, [list(CENTRE)], BACKGROUND)
     np.testing.assert_array_equal(store.infer(series.uid, [list(CENTRE)], BACKGROUND), first)
+
+
+def test_a_search_through_the_server_finds_one_patient_and_no_other(store, tmp_path):
+    for patient in ("ANNA", "BERTA"):
+        volume = picture(object_at())[:, :, :2]
+        store.add(write_series(tmp_path / patient, volume, Acquisition(), patient=patient))
+    search = httpx.get(f"{store.app}/proxy/dicom/qido/studies", params={"00100020": "ANNA", "limit": 10}, timeout=60)
+    assert [study["00100020"]["Value"] for study in search.json()] == [["ANNA"]]
+
+
+def test_a_point_that_is_both_object_and_background_is_refused_with_a_sentence(store, tmp_path):
+    """What OHIF sends when Run is pressed while `background` is still the chosen organ."""
+    series = store.add(write_series(tmp_path, picture(object_at()), Acquisition()))
+    reply = store.post(series.uid, BACKGROUND, BACKGROUND)
+    assert reply.status_code == 422
+    assert "background" in reply.json()["detail"]

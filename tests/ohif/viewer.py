@@ -64,11 +64,13 @@ class Viewer:
     def __init__(self, page, acquisition):
         self.page = page
         self.acquisition = acquisition
+        self._wheel = 1  # which way it turns towards higher k; found out by turning it
 
     def open(self, address):
         """Open a study and wait until its volume is drawn."""
         self.page.goto(address, timeout=PATIENCE_MS)
         self.page.wait_for_function(LOADED, timeout=PATIENCE_MS, polling=500)
+        self.page.get_by_text("Confirm and Hide").click()  # the note that OHIF is no medical device
 
     def connect(self, server):
         """Type the server's address and press the button beside it."""
@@ -105,7 +107,7 @@ class Viewer:
         """Turn the wheel over the acquired plane until it shows the voxel; returns the view."""
         along = self.acquisition.axes[2]
         for _ in range(200):
-            view = next(view for view in self.views() if abs(np.dot(view.normal, along)) > 0.9)
+            view = self.acquired()
             away = (self.acquisition.position(voxel) - view.focal) @ along / self.acquisition.spacing_mm[2]
             if abs(away) < 0.45:
                 self.settle()
@@ -114,24 +116,24 @@ class Viewer:
             before = view.focal
             self.page.mouse.wheel(0, 100 * self._wheel * np.sign(away))
             self._wait_until_moved(before, along)
-            view = next(view for view in self.views() if abs(np.dot(view.normal, along)) > 0.9)
-            if (np.array(view.focal) - before) @ along * away < 0:
+            if (np.array(self.acquired().focal) - before) @ along * away < 0:
                 self._wheel = -self._wheel
         raise AssertionError(f"the wheel does not reach voxel {voxel}")
-
-    _wheel = 1
 
     def click(self, voxel):
         """Click where the acquired plane shows the middle of a voxel."""
         view = self.show(voxel)
         ((x, y),) = self.on_canvas(view, [voxel])
-        self.page.mouse.move(view.left + x, view.top + y)
-        self.page.mouse.click(view.left + x, view.top + y, delay=60)
+        x, y = round(view.left + x), round(view.top + y)  # a mouse stands on whole pixels
+        self.page.mouse.move(x, y)
+        self.page.mouse.click(x, y, delay=60)
         self.page.mouse.move(view.left + 5, view.top + 5)
         self.settle()
 
-    def views(self):
-        return [View(**one) for one in self.page.evaluate(VIEWPORTS)]
+    def acquired(self):
+        """The view that shows the plane in which the series was scanned."""
+        views = [View(**one) for one in self.page.evaluate(VIEWPORTS)]
+        return next(view for view in views if abs(np.dot(view.normal, self.acquisition.axes[2])) > 0.9)
 
     def on_canvas(self, view, voxels):
         """Where voxels are drawn, pixels from the view's left and top."""
@@ -177,8 +179,7 @@ class Viewer:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             self.settle()
-            view = next(view for view in self.views() if abs(np.dot(view.normal, along)) > 0.9)
-            if abs((np.array(view.focal) - before) @ along) > 1e-3:
+            if abs((np.array(self.acquired().focal) - before) @ along) > 1e-3:
                 return
 
 

@@ -138,6 +138,13 @@ def _clicks(request: Mapping[str, Any], name: str) -> dict[str, Clicks]:
     """Clicks per object: a plain list belongs to the current one, a table has one list per name."""
     kinds = {kind: _points_by_name(request.get(kind), kind, name) for kind in ("foreground", "background")}
     names = {**kinds["foreground"], **kinds["background"]}
+    for one in names:  # OHIF sends one list as both when Run is pressed while `background` is chosen
+        both = set(kinds["foreground"].get(one, ())) & set(kinds["background"].get(one, ()))
+        if both:
+            raise RequestError(
+                f"point {list(min(both))} is both foreground and background; choose the object itself before you run, "
+                "and send each point once"
+            )
     return {one: Clicks(**{kind: kinds[kind].get(one, ()) for kind in kinds}) for one in names}
 
 
