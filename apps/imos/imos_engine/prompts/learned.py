@@ -50,8 +50,7 @@ class LearnedPrompts:
 
         Args:
             network: what looks at the views.
-            guess: makes the mask that the network then corrects; with None, and of a single click, the network looks
-                for the object itself.
+            guess: makes the mask that the network then corrects; None lets the network look for the object itself.
         """
         self._network = network.eval()
         self._size = network.config.view
@@ -74,8 +73,7 @@ class LearnedPrompts:
         marks = draw_marks((pixels.shape[0], pixels.shape[1]), prompts)
         pixels = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
         if prompts.mask is None:
-            guess = None if _is_click(marks) else self._guess
-            first = self._first_look(pixels, marks) if guess is None else guess(image, prompts)
+            first = self._first_look(pixels, marks) if self._guess is None else self._guess(image, prompts)
             return self._looked_closer(pixels, marks, first.astype(np.float32))
         return self._corrected(pixels, prompts.mask.astype(bool), marks)
 
@@ -151,14 +149,6 @@ def first_windows(marks: Marks) -> list[Window]:
     else:
         sides = [min(scale * extent, 1.3 * whole) for scale in MARKS_SCALES]
     return [Window.around(*middle, max(side, LEAST_SIDE)) for side in sides]
-
-
-def _is_click(marks: Marks) -> bool:
-    """Whether a single click, without a box, is all that says where the object is."""
-    if not (marks.allowed.all() and marks.inside.any()):
-        return False
-    rows, columns = np.nonzero(marks.inside)
-    return bool(max(np.ptp(rows), np.ptp(columns)) + 1 < CLICK_SPAN)
 
 
 def obeying(probability: Pixels, marks: Marks) -> Pixels:

@@ -24,7 +24,7 @@ def classical_solver(image: NDArray[Any], prompts: SlicePrompts) -> Pixels:
 
 
 def learned_solver(weights: str | Path) -> SliceSolver:
-    """The prompt network of a file; it corrects the classical mask, except that of a single click.
+    """The prompt network of a file; it corrects the classical mask.
 
     Raises:
         PromptWeightsError: the file is absent, unreadable, or holds other weights.
