@@ -72,3 +72,4 @@ def test_a_point_that_is_both_object_and_background_is_refused_with_a_sentence(s
     reply = store.post(series.uid, BACKGROUND, BACKGROUND)
     assert reply.status_code == 422
     assert "background" in reply.json()["detail"]
+    assert f"Refused: {reply.json()['detail']}" in store.log.read_text()  # OHIF shows the log, not the reply

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterable
 
 from fastapi import HTTPException
+
+logger = logging.getLogger(__name__)
 
 
 class RequestError(HTTPException):
@@ -17,6 +20,7 @@ class RequestError(HTTPException):
 
     def __init__(self, sentence: str, *, status: int = 422) -> None:
         super().__init__(status_code=status, detail=sentence)
+        logger.warning("Refused: %s", sentence)  # OHIF shows no sentence, but has a link to the log
 
     def __str__(self) -> str:
         return str(self.detail)
