@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 from pydicom.pixel_data_handlers.rle_handler import rle_encode_frame
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
@@ -191,3 +192,15 @@ def test_a_cache_that_cannot_be_written_is_the_fault_of_the_server(tmp_path):
     with pytest.raises(RequestError, match="XDG_CACHE_HOME") as refusal:
         VolumeCache(tmp_path / "cache").volume(tmp_path / "loop.dcm")
     assert refusal.value.status_code == 507
+
+
+def test_a_video_that_is_gone_or_says_not_how_it_is_stored_is_refused(tmp_path):
+    with pytest.raises(RequestError, match=r"film.mp4 is no longer in the datastore") as refusal:
+        VolumeCache(tmp_path / "cache").volume(tmp_path / "film.mp4")
+    assert refusal.value.status_code == 404
+    write_dicom(tmp_path / "loop.dcm", GREY)
+    dataset = pydicom.dcmread(tmp_path / "loop.dcm")
+    del dataset.file_meta.TransferSyntaxUID
+    dataset.save_as(tmp_path / "loop.dcm")
+    with pytest.raises(VolumeFileError, match=r"loop.dcm cannot be read as a DICOM image"):
+        read_frame_volume(tmp_path / "loop.dcm")

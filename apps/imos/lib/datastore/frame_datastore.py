@@ -108,10 +108,17 @@ class FrameDatastore(LocalDatastore):  # type: ignore[misc]
 
     def _is_frame_folder(self, folder: Path) -> bool:
         own = folder.name.startswith(".") or folder.resolve() == Path(self._datastore.label_path(None)).resolve()
-        return not own and len(frame_files(folder)) > 1
+        try:
+            return not own and len(frame_files(folder)) > 1
+        except OSError as error:
+            logger.warning("Leaving out the folder %s: %s", folder, error)
+            return False
 
     def _is_video(self, path: Path) -> bool:
-        status = path.stat()
+        try:
+            status = path.stat()
+        except OSError:
+            return False  # gone while the folder was looked through
         key = (path.name, status.st_mtime_ns, status.st_size)
         if key not in self._pictures:
             self._pictures[key] = is_multi_frame(path)

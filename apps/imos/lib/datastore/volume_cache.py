@@ -37,8 +37,10 @@ class VolumeCache:
         """The volume of a video, decoded now if it is not there.
 
         Raises:
-            RequestError: the video cannot be read, or there is no room for its volume.
+            RequestError: the video cannot be read or is gone, or there is no room for its volume.
         """
+        if not video.exists():
+            raise RequestError(f"the video {video.name} is no longer in the datastore; put it back", status=404)
         try:
             path = self.path(video)
             with self._making:

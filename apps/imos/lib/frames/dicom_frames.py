@@ -31,7 +31,7 @@ NO_IMAGES = ("SEG", "RTDOSE")  # modalities whose frames are no pictures
 # What pydicom and the decoders below it raise for damaged or foreign files.
 UNREADABLE = (
     InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError,
-    AttributeError, NotImplementedError, RuntimeError,
+    AttributeError, NotImplementedError, RuntimeError, cv2.error,
 )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def open_dicom(path: Path) -> FrameSource:
         height, width = int(dataset.Rows), int(dataset.Columns)
         kind, bits = str(dataset.PhotometricInterpretation), int(dataset.BitsAllocated)
         row_mm, column_mm, gap_mm = _spacing_mm(dataset)
-        pixels = dataset.PixelData
+        pixels, syntax = dataset.PixelData, dataset.file_meta.TransferSyntaxUID
     except UNREADABLE as error:
         raise VolumeFileError(f"{path.name} cannot be read as a DICOM image: {error}") from error
     if count < 2:
@@ -78,7 +78,7 @@ def open_dicom(path: Path) -> FrameSource:
         row_mm=row_mm,
         column_mm=column_mm,
         gap_mm=gap_mm,
-        frames=_decoded(path.name, dataset, pixels, count),
+        frames=_decoded(f"{path.name} ({syntax.name})", dataset, pixels, count),
     )
 
 
@@ -126,10 +126,10 @@ def _decoded(name: str, dataset: pydicom.Dataset, pixels: bytes, count: int) -> 
             yield _frame(dataset, stored)
             done += 1
     except UNREADABLE as error:
-        syntax = dataset.file_meta.TransferSyntaxUID.name
+        reason = str(error).partition("\n")[0]
         raise VolumeFileError(
-            f"frame {done} of {name} cannot be decoded ({syntax}): {str(error).splitlines()[0]}; copy the file anew, "
-            "or store it uncompressed, for instance with `gdcmconv --raw IN OUT`"
+            f"frame {done} of {name} cannot be decoded: {reason}; copy the file anew, or store it uncompressed, for "
+            "instance with `gdcmconv --raw IN OUT`"
         ) from error
     if done < count:
         raise VolumeFileError(f"{name} holds {done} of the {count} frames that it announces; copy the file anew")

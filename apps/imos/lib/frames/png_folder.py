@@ -92,7 +92,10 @@ def _decoded(files: Sequence[Path], kind: _Kind) -> Iterator[Frame]:
     for path in files:
         # Turning by an Exif remark would change the size that the header tells.
         flags = depth | cv2.IMREAD_IGNORE_ORIENTATION | (cv2.IMREAD_COLOR if kind.colour else cv2.IMREAD_GRAYSCALE)
-        frame = cv2.imread(str(path), flags)
+        try:
+            frame = cv2.imread(str(path), flags)
+        except cv2.error:
+            frame = None  # more pixels than OpenCV decodes
         if frame is None:
             raise VolumeFileError(f"the frame {path.name} cannot be decoded; replace it, or take it out of the folder")
         yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if kind.colour else frame

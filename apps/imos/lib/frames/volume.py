@@ -80,11 +80,11 @@ def read_frame_volume(source: Path) -> Volume:
 
 
 def _opened(source: Path) -> FrameSource:
-    if source.is_dir():
-        return open_png_folder(source)
-    if not source.is_file():
-        raise VolumeFileError(f"there is no file {source.name}")
-    return READERS[source.suffix.lower()](source)
+    opener = open_png_folder if source.is_dir() else READERS[source.suffix.lower()]
+    try:
+        return opener(source)
+    except OSError as error:
+        raise VolumeFileError(f"{source.name} cannot be read: {error}; check that the server may read it") from error
 
 
 def _write_frames(source: FrameSource, file: BinaryIO) -> int:
