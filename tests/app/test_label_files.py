@@ -1,6 +1,6 @@
 """Label files from scripts, and scenes from Slicer.
 
-The network of these tests fills every slice that it is carried to, which tells the carried from the given.
+The network of these tests fills its window on every slice that it is carried to: that tells the carried from the given.
 """
 
 import numpy as np
@@ -14,7 +14,9 @@ def test_slices_of_a_label_file_come_back_as_they_were_given(server, label_file)
     seed = on_slices(BALL, [4, 7])
     labels, answer = server.infer("plain", {}, label=label_file(seed))
     np.testing.assert_array_equal(labels[..., [4, 7]], seed[..., [4, 7]])
-    assert all(labels[..., index].all() for index in (0, 1, 2, 3, 5, 6, 8, 9, 10, 11))
+    given = seed.any(axis=(0, 1)).nonzero()[0].tolist()
+    largest = max(int(seed[..., index].sum()) for index in given)
+    assert all(labels[..., index].sum() > 2 * largest for index in set(range(12)) - set(given))
     assert [seed["mode"] for seed in answer["imos"]["seeds"]] == ["mask", "mask"]
 
 
@@ -109,7 +111,7 @@ def test_a_reply_that_comes_back_in_its_segment_is_not_taken_for_marks(server, l
     corrected, seeds = update(repainted)
     assert seeds == {6: pixels, 9: 16, 1: 0}
     np.testing.assert_array_equal(corrected[..., [1, 6, 9]], repainted[..., [1, 6, 9]])
-    assert corrected[..., 8].all()
+    assert (corrected[..., 8] == 2).sum() > 2 * pixels
 
     _, seeds = update(on_slices(BALL, [3], 2))  # the person cleared the segment and began anew
     assert seeds == {3: int(BALL[..., 3].sum())}
