@@ -41,6 +41,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--frames", type=int, default=20, help="frames per clip (default: 20)")
     parser.add_argument("--size", type=int, default=128, metavar="PIXELS", help="side of a frame (default: 128)")
     parser.add_argument("--seed", type=int, default=990_101, help="of the clips (default: 990101)")
+    parser.add_argument(
+        "--presence-threshold", type=float, metavar="SHARE", help="take this one (default: the best on the clips)"
+    )
     parser.add_argument("--picture", type=Path, metavar="PNG", help="reliability diagram to write")
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda, cuda:1, or auto: a GPU where there is one (default)"
@@ -58,7 +61,13 @@ def run(options: argparse.Namespace) -> None:
     from imos_engine.training.calibration import CalibrationConfig, calibrate
     from imos_engine.training.reliability import draw_reliability
 
-    config = CalibrationConfig(clips=options.clips, frames=options.frames, size=options.size, seed=options.seed)
+    config = CalibrationConfig(
+        clips=options.clips,
+        frames=options.frames,
+        size=options.size,
+        seed=options.seed,
+        presence_threshold=options.presence_threshold,
+    )
     found = calibrate(network, config, device=device)
     report = figures(found) | {
         "clips": config.clips, "frames": config.frames, "size": config.size, "seed": config.seed,

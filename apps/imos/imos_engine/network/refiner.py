@@ -14,6 +14,7 @@ from imos_engine.motion import follow
 
 SUREST = 0.98  # a moved mask is never surer than this: the object may have ended
 DOUBT = 0.25  # normalised intensity by which a moved frame may differ before it counts e times less
+RESTRAINT = 0.5  # share of the correction outside training: images are not what synthesis makes of them
 EVIDENCE = 8  # planes that `evidence` stacks
 
 
@@ -112,7 +113,8 @@ class Refiner(nn.Module):
             x = self.up[level](torch.cat((doubled, levels[level]), dim=1))
         correction = F.pixel_shuffle(self.correction(x), 2)[:, 0].unflatten(0, (-1, objects))
         presence = self.presence(summary)[:, 0].unflatten(0, (-1, objects))
-        return Refined(logits=prior + correction.float(), presence=presence.float())
+        share = 1.0 if self.training else RESTRAINT
+        return Refined(logits=prior + share * correction.float(), presence=presence.float())
 
 
 def evidence(frames: Tensor, coarse: Tensor, moved: MovedMasks) -> Tensor:

@@ -36,6 +36,7 @@ class CalibrationConfig:
     frames: int = 20  # per clip
     size: int = 128  # pixels, height and width of a frame
     seed: int = 990_101  # of the generator; training and validation must use others
+    presence_threshold: float | None = None  # None: the one with the best mean J on the clips
 
     def __post_init__(self) -> None:
         """Refuse what cannot be split into folds, or has no frame away from its seeds."""
@@ -79,7 +80,7 @@ def calibrate(network: ImosNetwork, config: CalibrationConfig, *, device: torch.
     everything_shown = Propagator(network, settings=every, device=device, features=features)
     unhidden = list(carried_slices(everything_shown, clips[::2], both_ends=False))
     scores = j_by_threshold(unhidden, end_after=PropagationConfig().end_after)
-    threshold = best_threshold(scores)
+    threshold = best_threshold(scores) if config.presence_threshold is None else config.presence_threshold
     usual = Propagator(
         network, settings=PropagationConfig(presence_threshold=threshold), device=device, features=features
     )
