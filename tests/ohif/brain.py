@@ -1,6 +1,6 @@
 """A real MRI that may be shown, as a scanner would store it: the demo's brain in coronal slices, with its truth.
 
-The lateral ventricles of the MNI152 template (nilearn's copy, see scripts/demo/sample.py), in slices of 4 mm,
+The lateral ventricles of the MNI152 template (nilearn's copy, see scripts/demo/sample.py), in slices of 3 mm,
 numbered from the back to the front: against OHIF's order, which runs to the back.
 """
 
@@ -13,8 +13,8 @@ from scipy import ndimage
 from scripts.demo.sample import write_sample
 from tests.ohif.acquisitions import Acquisition
 
-THICK = 4  # voxels of 1 mm in one slice
-MARGIN = 3  # slices before and after the ventricles
+THICK = 3  # voxels of 1 mm in one slice
+BEFORE, COUNT = 2, 24  # slices in front of the ventricles, and in all: their horns in front and their bodies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,8 @@ def coronal_brain(folder):
     assert nibabel.aff2axcodes(stored.affine) == ("R", "A", "S")
     volume, share = (_coronal(array) for array in (np.asarray(stored.dataobj), case.structures[0].truth.astype(float)))
     truth = share > 0.5
-    held = np.flatnonzero(truth.any(axis=(0, 1)))
-    kept = slice(max(held[0] - MARGIN, 0), held[-1] + MARGIN + 1)
+    first = np.flatnonzero(truth.any(axis=(0, 1)))[0] - BEFORE
+    kept = slice(first, first + COUNT)
     return Brain(
         volume=volume[..., kept].round().astype(np.int16),
         truth=truth[..., kept],

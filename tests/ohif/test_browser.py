@@ -16,6 +16,7 @@ from tests.ohif.conftest import installed
 from tests.ohif.store import labels_of_nrrd
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+FIRST, SECOND = 11, 17  # slices of the brain that are clicked, one after the other
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +60,13 @@ def clicks_for(truth, k, foreground, background):
     return inside, outside
 
 
+def assert_sent(sent, inside, outside):
+    """The points that arrive are those that were clicked, on the very slice and the very voxel or one beside it."""
+    for points, clicked in ((sent["foreground"], inside), (sent["background"], outside)):
+        np.testing.assert_array_equal(np.array(points)[:, 2], np.array(clicked)[:, 2])
+        np.testing.assert_allclose(points, clicked, atol=1)  # a pixel of the screen may be larger than a voxel
+
+
 def click_and_run(viewer, label, inside, outside):
     viewer.choose_label("background")
     for voxel in outside:
@@ -72,27 +80,32 @@ def click_and_run(viewer, label, inside, outside):
 def test_clicks_on_an_mri_are_answered_by_an_overlay_on_the_clicked_structure(store, viewer, pictures, tmp_path):
     brain = coronal_brain(tmp_path)
     series = store.add(write_series(tmp_path / "mr", brain.volume, brain.acquisition, patient="MNI152"))
-    k = int(brain.truth.sum(axis=(0, 1)).argmax())
-    inside, outside = clicks_for(brain.truth, k, 3, 6)
     ohif = viewer(brain.acquisition)
     ohif.open(study_page(store.app, series.study))
     ohif.connect(store.app)
     ohif.choose_points("imos")
     ohif.picture(pictures / "connected.png")
-    sent, content = click_and_run(ohif, "lateral ventricles", inside, outside)
+    clicked = clicks_for(brain.truth, FIRST, 3, 6)
+    sent, content = click_and_run(ohif, "lateral ventricles", *clicked)
+    assert_sent(sent, *clicked)
+    alone = labels_of_nrrd(content) > 0
+    assert dice(alone[..., FIRST], brain.truth[..., FIRST]) > 0.6
 
-    assert [tuple(point) for point in sent["foreground"]] == inside
-    assert [tuple(point) for point in sent["background"]] == outside
+    more = clicks_for(brain.truth, SECOND, 3, 6)
+    sent, content = click_and_run(ohif, "lateral ventricles", *more)
+    assert_sent(sent, *(old + new for old, new in zip(clicked, more, strict=True)))
     reply = labels_of_nrrd(content) > 0
     assert dice(reply, brain.truth) > 0.6
     ohif.settle()
     np.testing.assert_array_equal(ohif.overlay() > 0, reply)
-    others = [k - 6, k - 3, k, k + 3]
-    for shown in others:
+    others = [k for k in range(FIRST - 4, SECOND + 4) if k not in (FIRST, SECOND)]
+    right = [k for k in others if dice(reply[..., k], brain.truth[..., k]) > 0.5]
+    assert len(right) > len(others) / 2
+    for shown, name in ((FIRST, "clicked"), (right[0], "front"), (right[-1], "back")):
         drawn = ohif.coloured((0, 0, shown), reply.shape[:2])
-        assert dice(drawn, reply[..., shown]) > 0.6, f"slice {shown}"
-        assert dice(drawn, reply[..., ::-1][..., shown]) < 0.6, f"slice {shown}: a mirrored order would pass"
-        ohif.picture(pictures / f"{'clicked' if shown == k else f'slice_{shown - k:+d}'}.png")
+        assert dice(drawn, reply[..., shown]) > 0.7, f"slice {shown}"
+        assert dice(drawn, brain.truth[..., shown]) > 0.4, f"slice {shown}"
+        ohif.picture(pictures / f"{name}.png")
 
 
 def test_clicks_on_a_ct_of_a_scanner_are_answered_on_the_clicked_organ(store, viewer, shared, tmp_path):
@@ -115,7 +128,7 @@ def test_clicks_on_a_ct_of_a_scanner_are_answered_on_the_clicked_organ(store, vi
     ohif.connect(store.app)
     ohif.choose_points("imos")
     sent, content = click_and_run(ohif, "spleen", inside, outside)
-    assert [tuple(point) for point in sent["foreground"]] == inside
+    assert_sent(sent, inside, outside)
     reply = labels_of_nrrd(content) > 0
     assert dice(reply, truth) > 0.6
     np.testing.assert_array_equal(ohif.overlay() > 0, reply)
