@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-SECONDS_TO_START = 300.0  # a cold disk and two busy cores; usually far less
+SECONDS_TO_START = 900.0  # a cold disk and two cores that others keep busy; usually far less
 SECONDS_TO_STOP = 15.0
 
 
