@@ -63,6 +63,20 @@ def test_a_small_object_is_followed_out_of_its_first_window(start, window):
         assert found.sum() < 3 * true.sum()  # what it uncovers is dragged along
 
 
+def test_what_drifted_before_a_seed_does_not_pull_at_what_comes_after_it():
+    images, truth = travelling()
+    frames, elsewhere = FrameSequence(images, GREY), np.roll(truth[12], 40, axis=0).astype(np.uint8)
+    wrong_later = Seed(index=12, labels=elsewhere, objects=frozenset({1}))
+    alone = propagate(frames, [seed_of(truth, 5)], propagator=propagator_of(followed_network(), size=128, window=2.5))
+    both = propagate(
+        frames, [seed_of(truth, 5), wrong_later], propagator=propagator_of(followed_network(), size=128, window=2.5)
+    )
+    for index in range(5):
+        assert (both[index].labels == alone[index].labels).mean() > 0.995
+        found, true = both[index].labels == 1, truth[index]
+        assert (found & true).sum() / true.sum() > 0.75
+
+
 def test_the_same_windows_are_found_in_the_cache_again():
     images, truth = travelling(8)
     propagator = propagator_of(followed_network(), size=96, window=2.5, features=FeatureCache(1 << 26))

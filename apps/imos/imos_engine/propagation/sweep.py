@@ -126,6 +126,8 @@ class Sweep:
             self._remember(frame, seed, probabilities[1:])
             self._last_write = index
         self._count_absence(probabilities, presence, seed)
+        if seed is not None and bool(seed.given[self._entered].all()):
+            self._visited.clear()  # what drifted before this seed must not pull at what comes after it
         self._visited.appendleft(_Visited(index, grid, frame.image, probabilities[1:]))
         return SweepStep(
             index=index, grid=grid, probabilities=probabilities, presence=presence,
