@@ -5,7 +5,8 @@ import torch
 from imos_engine.intensity import robust_intensity
 from imos_engine.training import Phase
 from imos_engine.training.augmentation import LabelledClip, augmented, with_some_objects
-from imos_engine.training.clips import ClipBatches, batches_from, collate
+from imos_engine.training.batches import batches_from
+from imos_engine.training.clips import ClipBatches, collate
 
 from .conftest import MovingSquares
 

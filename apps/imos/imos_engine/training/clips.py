@@ -1,16 +1,14 @@
 """Batches of clips, made by worker processes. Batch s of a phase depends on seed, phase and s alone."""
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from imos_engine.config import NEIGHBOURS
 from imos_engine.intensity import robust_intensity
@@ -101,32 +99,3 @@ def flow_of_clip(frames: Tensor) -> Tensor:
             if back <= index:
                 flow[index, position] = torch.from_numpy(estimator.origin(grey[index], grey[index - back]))
     return flow
-
-
-def batches_from(dataset: ClipBatches, first_step: int, *, workers: int) -> DataLoader[Batch]:
-    """Endless batches of the phase, beginning with `first_step`."""
-    return DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=_StepsFrom(first_step),
-        num_workers=workers,
-        worker_init_fn=_one_thread,
-        # A forked copy of a process whose OpenMP threads have run may hang at its first parallel loop.
-        multiprocessing_context="spawn" if workers else None,
-        prefetch_factor=8 if workers else None,
-    )
-
-
-class _StepsFrom(Sampler[int]):
-    """first, first + 1, ... without end."""
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-
-    def __iter__(self) -> Iterator[int]:
-        return itertools.count(self.first)
-
-
-def _one_thread(_worker: int) -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)

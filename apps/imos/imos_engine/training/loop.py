@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from imos_engine.network import ImosNetwork
 from imos_engine.synthesis import SequenceGenerator, SynthesisConfig
+from imos_engine.training.batches import batches_from
 from imos_engine.training.clip_step import ClipConditions, clip_loss, random_plan
-from imos_engine.training.clips import Batch, ClipSource, SourceFactory, batches_from
+from imos_engine.training.clips import Batch, ClipSource, SourceFactory
 from imos_engine.training.disturbance import Disturbance
 from imos_engine.training.interruption import interrupts_held_back
 from imos_engine.training.processes import ALONE, OwnBatches, Processes

@@ -5,7 +5,6 @@ Batch s depends on the seed and s alone.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from imos_engine.prompts.view import View, view_channels
 from imos_engine.prompts.window import Window
@@ -76,29 +75,6 @@ class PromptExamples(Dataset[Batch]):
             example = random_example(image, one_piece(labels == random.choice(present), random), self._view, random)
             if example is not None:
                 yield example
-
-
-def batches_from(examples: PromptExamples, first_step: int, *, workers: int) -> DataLoader[Batch]:
-    """Endless batches, beginning with that of `first_step`, made by worker processes (0: by this one)."""
-    return DataLoader(
-        examples,
-        batch_size=None,
-        sampler=_StepsFrom(first_step),
-        num_workers=workers,
-        # A forked copy of a process whose OpenMP threads have run may hang at its first parallel loop.
-        multiprocessing_context="spawn" if workers else None,
-        prefetch_factor=6 if workers else None,
-    )
-
-
-class _StepsFrom(Sampler[int]):
-    """first, first + 1, ... without end."""
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-
-    def __iter__(self) -> Iterator[int]:
-        return itertools.count(self.first)
 
 
 def random_example(image: Pixels, mask: Mask, size: int, random: Generator) -> tuple[Pixels, Mask, Mask] | None:

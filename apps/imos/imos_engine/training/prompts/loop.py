@@ -14,10 +14,11 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from imos_engine.prompts.prompt_network import PromptNetwork, save_prompt_network
+from imos_engine.training.batches import batches_from
 from imos_engine.training.journal import Journal
 from imos_engine.training.losses import dice_loss
 
-from .examples import Batch, PromptExamples, batches_from
+from .examples import Batch, PromptExamples
 from .recipe import PromptTraining
 
 logger = logging.getLogger(__name__)
