@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-import requests
+from scripts.processes import free_port, serving
 
 APP = Path(__file__).resolve().parents[2] / "apps" / "imos"
 SECONDS_TO_START = 300  # a cold disk and two cores; usually far less
-SECONDS_TO_STOP = 15
 
 
 @contextmanager
@@ -28,22 +22,17 @@ def running_server(
     Raises:
         RuntimeError: the server ended or did not answer in time; the message holds the end of its log.
     """
-    port = _free_port()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command(studies.resolve(), port=port, conf=conf or {}),
-            env={**os.environ, **(environment or {})},
-            cwd=log.parent,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # one group: what the server starts ends with it
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_up(process, url, log)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with serving(
+        command(studies.resolve(), port=port, conf=conf or {}),
+        answers=f"{url}/info/",
+        log=log,
+        environment=environment,
+        name="the server",
+        seconds_to_start=SECONDS_TO_START,
+    ):
         yield url
-    finally:
-        _stop(process)
 
 
 def command(studies: Path, *, port: int, conf: Mapping[str, object]) -> list[str]:
@@ -51,35 +40,3 @@ def command(studies: Path, *, port: int, conf: Mapping[str, object]) -> list[str
     pairs = [text for key, value in conf.items() for text in ("--conf", key, str(value))]
     start = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(APP), "--studies", str(studies)]
     return [*start, "--host", "127.0.0.1", "--port", str(port), *pairs]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + SECONDS_TO_START
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"the server ended with code {process.returncode}; the end of {log}:\n{_end_of(log)}")
-        try:
-            if requests.get(f"{url}/info/", timeout=10).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.3)
-    raise RuntimeError(f"the server did not answer in {SECONDS_TO_START} s; the end of {log}:\n{_end_of(log)}")
-
-
-def _end_of(log: Path) -> str:
-    return log.read_text(errors="replace")[-3000:]
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    for request in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        os.killpg(process.pid, request)
-        with suppress(subprocess.TimeoutExpired):  # then the stronger request follows
-            process.wait(SECONDS_TO_STOP)

@@ -13,9 +13,9 @@ from typing import NoReturn
 
 from scripts.ohif.debian import ORTHANC_FILES, NotInstalledError, install_missing
 from scripts.ohif.orthanc import Orthanc, running_orthanc
-from scripts.ohif.processes import is_free
 from scripts.ohif.server import running_app, study_page
 from scripts.ohif.upload import NoDicomError, find_dicom, upload
+from scripts.processes import is_free
 
 
 class PortTakenError(RuntimeError):

@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from scripts.ohif.debian import DICOMWEB_PLUGIN, ORTHANC_FILES
-from scripts.ohif.processes import serving
+from scripts.processes import serving
 
 ROOT = "/dicom-web/"
 SECONDS_TO_STORE = 60

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
-from scripts.ohif.processes import serving
+from scripts.processes import serving
 
 APP = Path(__file__).resolve().parents[2] / "apps" / "imos"
 

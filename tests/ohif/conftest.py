@@ -10,8 +10,8 @@ import pytest
 
 from scripts.ohif.debian import ORTHANC_FILES, NotInstalledError, install_missing
 from scripts.ohif.orthanc import running_orthanc
-from scripts.ohif.processes import free_port
 from scripts.ohif.server import running_app
+from scripts.processes import free_port
 from tests.ohif.store import Store
 
 

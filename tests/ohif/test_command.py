@@ -11,8 +11,8 @@ import requests
 
 from scripts.ohif import debian
 from scripts.ohif.debian import ORTHANC_FILES, NotInstalledError, install_missing
-from scripts.ohif.processes import free_port, is_free
 from scripts.ohif.upload import NoDicomError, find_dicom
+from scripts.processes import free_port, is_free
 from tests.ohif.acquisitions import Acquisition, write_series
 from tests.ohif.conftest import installed
 from tests.ohif.test_directions import object_at, picture

@@ -19,9 +19,15 @@ SECONDS_TO_STOP = 15.0
 
 @contextmanager
 def serving(
-    command: Sequence[str], *, answers: str, log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    answers: str,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    name: str | None = None,
+    seconds_to_start: float = SECONDS_TO_START,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program; yields once a GET of the address `answers` succeeds.
+    """Run a program; yields once a GET of the address `answers` succeeds. Messages call it `name`, or by its file's.
 
     Raises:
         RuntimeError: the program ended or did not answer in time; the message holds the end of its log.
@@ -37,7 +43,7 @@ def serving(
             start_new_session=True,  # one group: what the program starts ends with it, and Ctrl-C reaches us alone
         )
     try:
-        _wait_until_up(process, answers, log)
+        _wait_until_up(process, answers, log, name or Path(command[0]).name, seconds_to_start)
         yield process
     finally:
         _stop(process)
@@ -61,17 +67,16 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + SECONDS_TO_START
-    program = Path(str(process.args[0])).name  # type: ignore[index]
+def _wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path, name: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"{program} ended with code {process.returncode}; the end of {log}:\n{_end_of(log)}")
+            raise RuntimeError(f"{name} ended with code {process.returncode}; the end of {log}:\n{_end_of(log)}")
         with suppress(requests.ConnectionError, requests.Timeout):
             if requests.get(address, timeout=10).ok:
                 return
         time.sleep(0.3)
-    raise RuntimeError(f"{program} did not answer in {SECONDS_TO_START:.0f} s; the end of {log}:\n{_end_of(log)}")
+    raise RuntimeError(f"{name} did not answer in {seconds:.0f} s; the end of {log}:\n{_end_of(log)}")
 
 
 def _end_of(log: Path) -> str:
