@@ -38,9 +38,17 @@ class SeedPlan:
     warnings: list[str] = field(default_factory=list)
 
 
-def seed_axis(marks: Sequence[Marks], box: Box | None, *, shape: tuple[int, ...], spacing_mm: Sequence[float]) -> int:
-    """The axis along which all marks together are planar, else the coarsest."""
-    return choose_slice_axis(marked_voxels(marks, box, shape=shape), spacing_mm)
+def seed_axis(
+    marks: Sequence[Marks],
+    box: Box | None,
+    *,
+    shape: tuple[int, ...],
+    spacing_mm: Sequence[float],
+    order: tuple[int, int, int],
+) -> int:
+    """The axis along which all marks together are planar, else the coarsest; of equals the last in `order`."""
+    voxels = marked_voxels(marks, box, shape=shape).transpose(order)
+    return order[choose_slice_axis(voxels, [spacing_mm[axis] for axis in order])]
 
 
 def marks_along(marks: Sequence[Marks], box: Box | None, *, axis: int) -> list[SliceMarks]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from imos_engine.intensity import Intensity, automatic_intensity, window_intensity
 from imos_engine.prompts import SliceSolver
 from imos_engine.propagation import Propagator
-from imos_engine.sequence import FrameSequence, Seed, frames_along, volume_from_frames
+from imos_engine.sequence import Seed, frames_along, volume_from_frames
 from imos_engine.volume_file import Volume
 from lib.errors import RequestError
 from lib.infers.carrier import refuse_if_gone
@@ -31,6 +31,7 @@ from lib.infers.seeds import (
     plan_seeds,
     seed_axis,
 )
+from lib.transforms.orientation import FrameOrientation, patient_order
 from lib.transforms.volumes import image_stamp, image_warnings
 
 
@@ -76,10 +77,15 @@ def segment(
     marks = [_own_marks(entry, request, label_map, replies) for entry in marks]
     axis = request.options.slice_axis
     if axis is None:
-        axis = seed_axis(marks, box, shape=shape, spacing_mm=image.spacing_mm)
+        order = patient_order(image.affine)
+        axis = seed_axis(marks, box, shape=shape, spacing_mm=image.spacing_mm, order=order)
+    orientation = FrameOrientation.along(axis, image.affine)
+    solve = orientation.solver(solve)
     frames = frames_along(image.array, axis)
     intensity = _intensity(request, frames, frames_along(marked_voxels(marks, box, shape=shape), axis))
-    carry = _Carry(request, frames, intensity, axis, box, propagator=propagator, client_gone=client_gone)
+    carry = _Carry(
+        request, frames, intensity, axis, box, orientation=orientation, propagator=propagator, client_gone=client_gone
+    )
     slice_marks = marks_along(marks, box, axis=axis)
     plan = plan_seeds(slice_marks, axis=axis, images=carry.image, size=carry.size, solve=solve)
     prompted = perf_counter()
@@ -146,11 +152,12 @@ class _Carry:
         axis: int,
         box: Box | None,
         *,
+        orientation: FrameOrientation,
         propagator: Propagator,
         client_gone: threading.Event,
     ) -> None:
         self._frames, self._intensity, self._options = frames, intensity, request.options
-        self._propagator, self._client_gone = propagator, client_gone
+        self._orientation, self._propagator, self._client_gone = orientation, propagator, client_gone
         self._image_key = (image_stamp(request.image), axis, intensity, request.device)
         self._box, self._axis = box, axis
         self._range = _frame_range(request, len(frames), box, axis)
@@ -187,9 +194,10 @@ class _Carry:
                 self._keep(seed.index, seed.labels)
                 self._judge(seed.index, marks, *_certainty(seed))
             return
-        sequence = FrameSequence(self._frames, self._intensity)
-        results = self._propagator.propagate(
-            sequence,
+        results = self._orientation.propagate(
+            self._propagator,
+            self._frames,
+            self._intensity,
             plan.seeds,
             directions=self._options.directions,
             frame_range=self._range,
