@@ -3,6 +3,7 @@
 import pytest
 
 from imos_engine.config import Precision, PropagationConfig
+from lib.labels import DEFAULT_LABELS
 from lib.settings import MODELS, ConfError, read_settings
 
 
@@ -14,7 +15,7 @@ def test_without_a_word_every_model_is_offered_with_the_engines_own_settings(wei
     settings = read(weights, device="cpu")
     assert settings.models == MODELS
     assert settings.propagation == PropagationConfig()
-    assert settings.labels["object"] == 1
+    assert settings.labels == DEFAULT_LABELS
 
 
 def test_every_key_reaches_its_setting(weights):
@@ -23,7 +24,7 @@ def test_every_key_reaches_its_setting(weights):
     assert settings.models == ("imos",)
     assert settings.device == "cpu"
     assert settings.threads == 3
-    assert settings.labels == {"left kidney": 1, "cyst": 2}
+    assert settings.labels == {"left kidney": 3, "cyst": 37}
     assert settings.propagation == PropagationConfig(
         size=96, precision=Precision.FLOAT32, feature_cache_bytes=5 * 2**20
     )
@@ -69,6 +70,7 @@ def test_weights_that_are_fetched_on_request_are_named_with_the_command_that_fet
         ({"size": "big"}, ["big", "full"]),
         ({"precision": "float16"}, ["float16", "bfloat16"]),
         ({"labels": "liver,liver"}, ["twice"]),
+        ({"labels": "/nowhere.txt"}, ["/nowhere.txt", "no file"]),
         ({"cache_mb": "-1"}, ["cache_mb", "at least 0"]),
         ({"threads": "0"}, ["threads", "at least 1"]),
         ({"prompts": "guessed"}, ["guessed", "learned", "classical"]),

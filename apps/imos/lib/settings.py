@@ -11,22 +11,8 @@ import torch
 
 from imos_engine.config import PRESETS, Precision, PropagationConfig
 from lib.errors import closest, listed
+from lib.labels import LabelError, read_labels
 
-# Names that clients offer for a segment until the user types another; the value is the label's id in a saved volume.
-DEFAULT_LABELS = (
-    "object",
-    "liver",
-    "spleen",
-    "left kidney",
-    "right kidney",
-    "pancreas",
-    "stomach",
-    "aorta",
-    "heart",
-    "lung",
-    "bone",
-    "tumor",
-)
 MODELS = ("imos", "imos_scribbles")
 FETCHED = ("xmem",)  # presets whose weights the repository does not carry: `imos fetch` brings them
 PROMPT_WEIGHTS = "imos_prompts.safetensors"
@@ -46,7 +32,7 @@ class AppSettings:
     weights: Path
     prompts: Path | None  # weights that make masks of marks; None grows regions without any
     device: str  # as torch names it
-    labels: Mapping[str, int]  # offered names and their ids, from 1
+    labels: Mapping[str, int]  # offered names and their ids, 1 to 255
     propagation: PropagationConfig
     threads: int | None  # for one inference on the CPU; None leaves torch's choice
 
@@ -133,10 +119,10 @@ def _device(text: str) -> str:
 
 
 def _labels(text: str) -> dict[str, int]:
-    names = [name.strip() for name in text.split(",") if name.strip()] or list(DEFAULT_LABELS)
-    if len(set(names)) < len(names):
-        raise ConfError(f"--conf labels {text}: a name is listed twice; give different names, separated by commas")
-    return {name: position for position, name in enumerate(names, start=1)}
+    try:
+        return read_labels(text)
+    except LabelError as error:
+        raise ConfError(f"--conf labels {text}: {error}") from error
 
 
 def _size(text: str) -> int | None:
@@ -176,7 +162,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "device": _device,  # where to compute by default: cpu, cuda, cuda:1
     "size": _size,  # internal frame size in pixels, or full
     "precision": _precision,  # auto, bfloat16 or float32
-    "labels": _labels,  # names that clients offer, separated by commas
+    "labels": _labels,  # names that clients offer, separated by commas, or a file of them
     "cache_mb": _cache_bytes,  # memory for encoded slices kept for corrections
     "threads": _threads,  # CPU threads of one inference
 }
