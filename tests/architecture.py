@@ -18,9 +18,10 @@ LONGEST_FILE = {
 NAMELESS = {"utils", "helpers", "common", "misc"}  # a function without a home names a concept that is missing
 TAKEN = {"model", "logs"}  # monailabel drops folders of these names when it copies an app
 HOSTS = {"lib", "main", "monailabel", "fastapi", "starlette", "uvicorn"}  # the engine knows no server
-LAYERS = ("network", "memory", "propagation", "training", "cli", "__main__")  # import leftwards only
+LAYERS = ("network", "memory", "propagation", "adapters", "training", "cli", "__main__")  # import leftwards only
 ASIDE = {"prompts", "metrics", "synthesis", "datasets"}  # beside the layers: they import no layer
 BESIDE = {  # which of those a layer may use; what is not named here may use none
+    "adapters": {"metrics"},
     "training": {"metrics", "synthesis", "datasets", "prompts"},
     "cli": ASIDE,
     "__main__": ASIDE,

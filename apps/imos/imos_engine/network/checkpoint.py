@@ -43,7 +43,7 @@ def save_network(
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
         for name, value in network.state_dict().items()
     }
-    _write(path, tensors, {**(metadata or {}), CONFIG_KEY: json.dumps(network.config.to_dict())})
+    write_tensors(path, tensors, {**(metadata or {}), CONFIG_KEY: json.dumps(network.config.to_dict())})
 
 
 def add_metadata(path: str | Path, entries: Mapping[str, str], *, output: str | Path | None = None) -> None:
@@ -52,7 +52,7 @@ def add_metadata(path: str | Path, entries: Mapping[str, str], *, output: str | 
     Weights stay bit for bit; an entry of the same name is replaced.
     """
     metadata = read_metadata(path)
-    _write(Path(output or path), _stored_tensors(Path(path)), {**metadata, **entries})
+    write_tensors(Path(output or path), read_tensors(Path(path)), {**metadata, **entries})
 
 
 def load_network(path: str | Path, *, device: torch.device | str = "cpu") -> ImosNetwork:
@@ -71,7 +71,7 @@ def load_network(path: str | Path, *, device: torch.device | str = "cpu") -> Imo
         raise CheckpointError(f"no file of weights at {path}; give the path of a .safetensors or .pth file")
     config, state = _read_published(path) if path.suffix == ".pth" else _read_safetensors(path)
     network = ImosNetwork(config)
-    _check_fit(path, network.state_dict(), state)
+    check_fit(path, network.state_dict(), state)
     network.load_state_dict(state)
     if path.suffix != ".pth":
         network.metadata = {name: text for name, text in read_metadata(path).items() if name != CONFIG_KEY}
@@ -87,7 +87,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         raise CheckpointError(f"{path} cannot be read as .safetensors: {error}") from error
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """Write a `.safetensors` file beside, then rename it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         save_file(dict(tensors), beside, metadata=dict(header))
@@ -97,7 +98,8 @@ def _write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str])
         beside.unlink(missing_ok=True)
 
 
-def _stored_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a `.safetensors` file, on the CPU."""
     with safe_open(str(path), framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
 
@@ -110,7 +112,7 @@ def _read_safetensors(path: Path) -> tuple[NetworkConfig, dict[str, Tensor]]:
         config = NetworkConfig.from_dict(json.loads(metadata[CONFIG_KEY]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} describes no network that this version can build: {error}") from error
-    state = _stored_tensors(path)
+    state = read_tensors(path)
     return config, {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
@@ -131,7 +133,12 @@ def _read_published(path: Path) -> tuple[NetworkConfig, dict[str, Tensor]]:
     ), dict(state)
 
 
-def _check_fit(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+def check_fit(source: object, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that are not exactly those expected, by name and shape.
+
+    Raises:
+        CheckpointError: saying of which `source`, and listing names.
+    """
     missing = sorted(expected.keys() - found.keys())
     unexpected = sorted(found.keys() - expected.keys())
     reshaped = [
@@ -142,7 +149,7 @@ def _check_fit(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, T
     problems = {"missing": missing, "not known": unexpected, "of another shape": reshaped}
     if any(problems.values()):
         described = "; ".join(f"{len(keys)} {kind}: {_some(keys)}" for kind, keys in problems.items() if keys)
-        raise CheckpointError(f"{path} does not fit the network: {described}")
+        raise CheckpointError(f"{source} does not fit the network: {described}")
 
 
 def _some(keys: list[str]) -> str:

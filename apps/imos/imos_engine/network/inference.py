@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -12,7 +13,8 @@ from imos_engine.config import Precision
 from imos_engine.network.adapter import ConvAdapter
 from imos_engine.network.backbone import BasicBlock, BottleneckBlock
 from imos_engine.network.encoders import KeyEncoder, ValueEncoder
-from imos_engine.network.imos_network import ImosNetwork
+
+M = TypeVar("M", bound=nn.Module)
 
 # Attribute pairs (convolution, batch norm that follows it) per module.
 NORMALISED_CONVOLUTIONS: dict[type[nn.Module], tuple[tuple[str, str], ...]] = {
@@ -36,10 +38,8 @@ def native_precision(device: torch.device) -> Precision:
     return Precision.BFLOAT16 if supported else Precision.FLOAT32
 
 
-def prepare_for_inference(
-    network: ImosNetwork, *, precision: Precision | None, device: torch.device | str
-) -> ImosNetwork:
-    """A copy with batch norms folded into convolutions, channels-last, without gradients.
+def prepare_for_inference(network: M, *, precision: Precision | None, device: torch.device | str) -> M:
+    """A copy with batch norms folded into convolutions, channels-last, without gradients; also of a network's part.
 
     `precision` None means the device's native one.
     """

@@ -67,7 +67,9 @@ class ClipConditions:
 
 def follow_clip(network: ImosNetwork, batch: Batch, conditions: ClipConditions) -> Followed:
     """Carry the objects of frame 0 through the clip."""
-    memory_learns = any(parameter.requires_grad for parameter in network.decoder.parameters())
+    memory_learns = any(
+        parameter.requires_grad for name, parameter in network.named_parameters() if not name.startswith("refiner.")
+    )
     frames, valid, plan = batch.frames, batch.valid, conditions.plan
     seed = batch.masks[:, 0]
     clips, length = frames.shape[:2]

@@ -209,9 +209,11 @@ def set_training_mode(network: ImosNetwork, *, freeze_batch_norm: bool) -> None:
     """Training mode, except for frozen batch norms, which keep their statistics.
 
     Those are the ones whose own weights are not trained and, with `freeze_batch_norm`, all outside adapters, which
-    start from nothing.
+    start from nothing. A refiner that is not trained restrains itself as it will at inference.
     """
     network.train()
+    if network.refiner is not None:
+        network.refiner.train(any(parameter.requires_grad for parameter in network.refiner.parameters()))
     for name, module in network.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             frozen = freeze_batch_norm and ".adapter." not in name
