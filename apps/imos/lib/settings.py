@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from imos_engine.adapters import AdapterError
+from imos_engine.adapters.choice import AdapterChoice
 from imos_engine.config import PRESETS, Precision, PropagationConfig
 from lib.errors import closest, listed
 from lib.labels import LabelError, read_labels
@@ -35,6 +37,8 @@ class AppSettings:
     labels: Mapping[str, int]  # offered names and their ids, 1 to 255
     propagation: PropagationConfig
     threads: int | None  # for one inference on the CPU; None leaves torch's choice
+    adapter: str  # none, auto, NAME or NAME/VERSION: what serves requests that do not choose
+    adapter_bank: Path  # folder of adapter versions
 
 
 def read_settings(conf: Mapping[str, str], *, app_dir: Path) -> AppSettings:
@@ -57,6 +61,8 @@ def read_settings(conf: Mapping[str, str], *, app_dir: Path) -> AppSettings:
             **{field: value[key] for field, key in PROPAGATION_KEYS.items() if conf.get(key, "").strip()}
         ),
         threads=value["threads"],
+        adapter=value["adapter"],
+        adapter_bank=value["adapter_bank"] or app_dir / "model" / "adapters",
     )
 
 
@@ -144,6 +150,21 @@ def _threads(text: str) -> int | None:
     return _whole_number("threads", text, least=1, unit="threads") if text else None
 
 
+def _adapter(text: str) -> str:
+    try:
+        AdapterChoice.parse(text or "auto")
+    except AdapterError as error:
+        raise ConfError(f"--conf adapter {text}: {error}") from error
+    return text or "auto"
+
+
+def _adapter_bank(text: str) -> Path | None:
+    path = Path(text).expanduser() if text else None
+    if path is not None and path.exists() and not path.is_dir():
+        raise ConfError(f"--conf adapter_bank {path}: that is a file; give a folder")
+    return path
+
+
 def _whole_number(key: str, text: str, *, least: int, unit: str) -> int:
     try:
         number = int(text)
@@ -165,6 +186,8 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "labels": _labels,  # names that clients offer, separated by commas, or a file of them
     "cache_mb": _cache_bytes,  # memory for encoded slices kept for corrections
     "threads": _threads,  # CPU threads of one inference
+    "adapter": _adapter,  # none, auto (default: by label and look), NAME or NAME/VERSION
+    "adapter_bank": _adapter_bank,  # folder of adapter versions (default: model/adapters)
 }
 # Settings of the engine that a key of `--conf` replaces.
 PROPAGATION_KEYS = {"size": "size", "precision": "precision", "feature_cache_bytes": "cache_mb"}

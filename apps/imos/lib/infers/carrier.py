@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import torch
 
+from imos_engine.adapters import AdapterBank, AdapterError
+from imos_engine.adapters.bank import sha256_of
+from imos_engine.adapters.choice import AdapterChoice, choose
+from imos_engine.adapters.turns import SharedMachine
 from imos_engine.config import NetworkConfig
-from imos_engine.network.checkpoint import load_network
+from imos_engine.network.checkpoint import CheckpointError, load_network
 from imos_engine.prompts import classical_solver, learned_solver
-from imos_engine.propagation import FeatureCache, Propagator
+from imos_engine.propagation import AdaptedPropagator, FeatureCache
 from lib.errors import RequestError
 from lib.infers.recent_replies import RecentReplies
 from lib.settings import AppSettings
@@ -22,6 +26,7 @@ from lib.settings import AppSettings
 logger = logging.getLogger(__name__)
 
 CLIENT_CLOSED_REQUEST = 499  # no client reads it; it is for the log
+NO_ADAPTER = {"name": "none", "version": None, "sha256": None}
 
 
 class Carrier:
@@ -34,12 +39,14 @@ class Carrier:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self.settings = settings
-        self.identity = {"name": settings.weights.stem, "version": None, "sha256": _sha256(settings.weights)}
+        self.identity = {"name": settings.weights.stem, "version": None, "sha256": sha256_of(settings.weights)}
         self._network = load_network(settings.weights)
         self.solve = learned_solver(settings.prompts) if settings.prompts else classical_solver
         self.replies = RecentReplies()
         self._features = FeatureCache(settings.propagation.feature_cache_bytes)
-        self._propagators: dict[str, Propagator] = {}
+        self._propagators: dict[str, AdaptedPropagator] = {}
+        self._bank = AdapterBank(settings.adapter_bank, base_sha256=str(self.identity["sha256"]))
+        self._machine = SharedMachine(settings.adapter_bank)
         self._busy = threading.Lock()
         logger.info("Loaded %s (sha256 %s)", settings.weights, self.identity["sha256"])
 
@@ -59,25 +66,50 @@ class Carrier:
             refuse_if_gone(client_gone)
         try:
             refuse_if_gone(client_gone)
-            yield
+            with self._machine.serving():
+                yield
         finally:
             self._busy.release()
 
-    def propagator(self, device: str) -> Propagator:
+    @property
+    def adapters(self) -> list[str]:
+        """What clients may choose from, the server's own choice first; a version is NAME/VERSION."""
+        return list(dict.fromkeys([self.settings.adapter, "auto", "none", *self._bank.names()]))
+
+    def propagator(self, device: str) -> AdaptedPropagator:
         """The network, ready on a device; to be used within a turn."""
         if device not in self._propagators:
-            self._propagators[device] = Propagator(
+            self._propagators[device] = AdaptedPropagator(
                 self._network, settings=self.settings.propagation, device=device, features=self._features
             )
         return self._propagators[device]
+
+    def wear(
+        self, asked: str | None, *, device: str, labels: Collection[str], images: npt.NDArray[Any]
+    ) -> dict[str, Any]:
+        """Put on the adapter version for a request, within its turn; returns what the reply says of it.
+
+        Args:
+            asked: what the client chose; None is the server's choice.
+            device: where the request computes.
+            labels: names of what is marked.
+            images: the image, stored values.
+
+        Raises:
+            RequestError: the version cannot be used.
+        """
+        try:
+            choice = AdapterChoice.parse(asked or self.settings.adapter)
+            version = choose(self._bank, choice, labels=labels, images=images)
+            weights = None if version is None else version.weights
+            identity = dict(NO_ADAPTER) if version is None else version.identity
+            self.propagator(device).wear(weights, identity=identity["sha256"])
+        except (AdapterError, CheckpointError) as error:
+            raise RequestError(str(error)) from error
+        return identity
 
 
 def refuse_if_gone(client_gone: threading.Event) -> None:
     """Stop working for a client that closed its connection."""
     if client_gone.is_set():
         raise RequestError("the client closed the connection; nothing was computed", status=CLIENT_CLOSED_REQUEST)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -31,17 +31,17 @@ DIRECTIONS = {
     "forward": frozenset({Direction.FORWARD}),
     "backward": frozenset({Direction.BACKWARD}),
 }
-ADAPTERS = ("none",)
+ADAPTERS = ("auto", "none")  # and any NAME or NAME/VERSION of the bank
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "seed_mode": tuple(mode.value for mode in SeedMode),
     "slice_axis": tuple(AXES),
     "direction": tuple(DIRECTIONS),
     "window": ("auto", *WINDOW_PRESETS),
-    "adapter": ADAPTERS,
 }
 # What Slicer and OHIF show as editable options; lists are choices, and their first entry is the default.
 ADVERTISED: Mapping[str, Any] = {
     **{name: list(choices) for name, choices in CHOICES.items()},
+    "adapter": list(ADAPTERS),
     "slice_range": "",  # first,last
     "objects": "",  # name=id, name=id
     "propagate": True,
@@ -58,6 +58,7 @@ class Options:
     slice_range: tuple[int, int] | None = None  # first and last slice, both included; None is all
     window: Window | None = None  # None chooses it from the image
     propagate: bool = True  # false answers with the seed slices alone
+    adapter: str | None = None  # none, auto, NAME or NAME/VERSION; None is the server's choice
 
 
 def read_options(request: Mapping[str, Any]) -> Options:
@@ -66,8 +67,8 @@ def read_options(request: Mapping[str, Any]) -> Options:
     Raises:
         RequestError: for a value that none of them accepts.
     """
-    _choice(request, "adapter")
     return Options(
+        adapter=_adapter(request.get("adapter")),
         seed_mode=SeedMode(_choice(request, "seed_mode")),
         slice_axis=AXES[_choice(request, "slice_axis")],
         directions=DIRECTIONS[_choice(request, "direction")],
@@ -118,6 +119,11 @@ def _choice(request: Mapping[str, Any], name: str) -> str:
             f"unknown {name} {_shown(value)}{closest(str(value), choices)}; choose one of {listed(choices)}",
         )
     return str(value)
+
+
+def _adapter(value: Any) -> str | None:
+    """The name of a version; a list is what was shown to the client, untouched."""
+    return None if value is None or value == "" or isinstance(value, list) else str(value)
 
 
 def _window(request: Mapping[str, Any]) -> Window | None:

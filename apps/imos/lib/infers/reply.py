@@ -9,10 +9,10 @@ from typing import Any
 from imos_engine.sequence import frames_along, slices_touched
 from lib.infers.segmentation import Segmentation
 
-NO_ADAPTER = {"name": "none", "version": None, "sha256": None}
 
-
-def reply_params(result: Segmentation, *, network: Mapping[str, Any], device: str) -> dict[str, Any]:
+def reply_params(
+    result: Segmentation, *, network: Mapping[str, Any], adapter: Mapping[str, Any], device: str
+) -> dict[str, Any]:
     """The JSON part of a reply, as plain values."""
     frames = frames_along(result.labels, result.axis)
     touched = {name: slices_touched(frames == number, 0) for name, number in result.label_names.items()}
@@ -28,7 +28,7 @@ def reply_params(result: Segmentation, *, network: Mapping[str, Any], device: st
             "extent": {name: [indices[0], indices[-1]] if indices else None for name, indices in touched.items()},
             "next_slice": next_slice(result),
             "network": dict(network),
-            "adapter": dict(NO_ADAPTER),
+            "adapter": dict(adapter),
             "device": device,
             "timings": result.seconds,
             "warnings": result.warnings,

@@ -74,6 +74,13 @@ class InferRequest:
     client: str  # who asks; empty when the client does not say
     warnings: tuple[str, ...]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the objects that are marked, as far as the request tells."""
+        if self.objects or self.current:
+            return frozenset(self.objects) or frozenset({self.current or UNNAMED})
+        return frozenset({*self.clicks, *self.segments.values()} - set(STROKE_NAMES)) or frozenset({UNNAMED})
+
 
 def refuse_unknown_keys(params: Mapping[str, Any]) -> None:
     """Refuse keys that mean nothing: a misspelt option would be ignored in silence.

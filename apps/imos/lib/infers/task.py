@@ -36,6 +36,10 @@ class ImosInfer(InferTask):
             config={**ADVERTISED, "device": _devices(carrier.settings.device)},
         )
 
+    def config(self) -> dict[str, Any]:
+        """What clients show as options; adapters may have been trained since the server started."""
+        return {**super().config(), "adapter": self._carrier.adapters}
+
     def is_valid(self) -> bool:
         """The weights were loaded when the server started."""
         return True
@@ -58,6 +62,9 @@ class ImosInfer(InferTask):
             waited = perf_counter()
             image = read_image(asked.image)
             label_map = None if asked.label_file is None else read_label_map(asked.label_file, image)
+            adapter = self._carrier.wear(
+                asked.options.adapter, device=asked.device, labels=asked.names, images=image.array
+            )
             loaded = perf_counter()
             result = segment(
                 asked,
@@ -78,7 +85,7 @@ class ImosInfer(InferTask):
             "total": round(perf_counter() - started, 4),
         }
         logger.info("Carried %s through %s: %s", list(result.label_names), asked.image.name, result.seconds)
-        return str(file), reply_params(result, network=self._carrier.identity, device=asked.device)
+        return str(file), reply_params(result, network=self._carrier.identity, adapter=adapter, device=asked.device)
 
 
 def _devices(default: str) -> list[str]:
