@@ -26,7 +26,7 @@ from lib.calls import this_call
 from lib.datastore.dicom_series import DicomSeries
 from lib.datastore.frame_datastore import FrameDatastore, cache_folder
 from lib.datastore.volume_cache import VolumeCache
-from lib.dicom_proxy import forward_queries
+from lib.dicom_proxy import forward_requests
 from lib.endpoint import serve_inference_in_threads
 from lib.errors import RequestError, closest, listed
 from lib.frames.volume import frame_axis
@@ -54,7 +54,7 @@ class MyApp(MONAILabelApp):
         server = sys.modules.get("monailabel.app")  # absent when the app is loaded outside of a server
         if server is not None:
             serve_inference_in_threads(server.app)
-            forward_queries()
+            forward_requests()
 
     def init_datastore(self) -> Datastore:
         """The datastore of MONAI Label; folders also list MetaImage files and videos, DICOMweb any modality."""

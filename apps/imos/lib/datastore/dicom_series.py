@@ -19,7 +19,8 @@ from lib.errors import RequestError
 
 logger = logging.getLogger(__name__)
 
-SERIES_UID, MODALITY = "0020000E", "00080060"  # DICOM tags, as JSON names them
+STUDY_UID, SERIES_UID, MODALITY = "0020000D", "0020000E", "00080060"  # DICOM tags, as JSON names them
+AS_STORED = (("application/dicom", "*"),)  # in whatever transfer syntax; Orthanc cannot decompress every one
 UID = re.compile(r"[0-9]+(\.[0-9]+)+")  # becomes the name of a file in the server's own folder
 # Series that hold no picture to be segmented: segmentations, plans, reports, presentations, waveforms, registrations.
 NO_IMAGES = frozenset(
@@ -56,18 +57,22 @@ class DicomSeries(DICOMWebDatastore):
         with self._downloads:  # a second request must not read what the first is still writing
             kept = Path(self._datastore.image_path(), f"{image_id}.nii.gz").resolve()
             if not kept.exists():
-                if not self._holds(image_id):
+                study = self._study_of(image_id)
+                if study is None:
                     return ""
-                self._download(image_id)
+                self._download(study, image_id)
             return str(kept)
 
-    def _holds(self, series: str) -> bool:
+    def _study_of(self, series: str) -> str | None:
         found = self._asked(lambda: self._client.search_for_series(search_filters={"SeriesInstanceUID": series}))
-        return any(_value(one, SERIES_UID) == series for one in found)
+        return next((_value(one, STUDY_UID) for one in found if _value(one, SERIES_UID) == series), None)
 
-    def _download(self, series: str) -> None:
+    def _download(self, study: str, series: str) -> None:
+        folder = Path(self._datastore.image_path(), series)
         # Slices of a download that was interrupted would otherwise pass for the whole series.
-        shutil.rmtree(Path(self._datastore.image_path(), series), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not self._fetch_by_frame:
+            self._fetch(study, series, folder)
         try:
             converted = self._asked(lambda: super(DicomSeries, self).get_image_uri(series))
         except RuntimeError as error:
@@ -76,6 +81,19 @@ class DicomSeries(DICOMWebDatastore):
                 "choose a series of slices of one size"
             ) from error
         Path(converted).unlink(missing_ok=True)  # the datastore holds a copy
+
+    def _fetch(self, study: str, series: str, folder: Path) -> None:
+        """Store a series' instances as the DICOMweb server has them; MONAI Label asks it to decompress them first."""
+        try:
+            instances = self._client.retrieve_series(study, series, media_types=AS_STORED)
+        except requests.RequestException:  # a server that gives only what it has decompressed
+            instances = self._asked(lambda: self._client.retrieve_series(study, series))
+        incoming = folder.with_name(f"{series}.incoming")
+        shutil.rmtree(incoming, ignore_errors=True)
+        incoming.mkdir(parents=True)
+        for instance in instances:
+            instance.save_as(incoming / f"{instance.SOPInstanceUID}.dcm")
+        incoming.rename(folder)
 
     def _asked(self, question: Callable[[], Any]) -> Any:
         try:
