@@ -22,9 +22,11 @@ from monailabel.utils.others.generic import remove_file
 
 import imos_engine.propagation  # noqa: F401 (first here, not in a request: only now is this folder on the module path)
 import lib.configs
+from imos_engine.volume_file import read_volume
 from lib.calls import this_call
-from lib.datastore.dicom_series import DicomSeries
-from lib.datastore.frame_datastore import FrameDatastore, cache_folder
+from lib.datastore.frame_datastore import cache_folder
+from lib.datastore.labelled import LabelledFolder, LabelledSeries
+from lib.datastore.structures import Origin, Structures, renumbered
 from lib.datastore.volume_cache import VolumeCache
 from lib.dicom_proxy import forward_requests
 from lib.endpoint import serve_inference_in_threads
@@ -32,7 +34,9 @@ from lib.errors import RequestError, closest, listed
 from lib.frames.volume import frame_axis
 from lib.infers.carrier import Carrier
 from lib.infers.options import read_flag, read_options
+from lib.infers.saving import Saving, read_saving
 from lib.settings import read_settings
+from lib.version import VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +53,7 @@ class MyApp(MONAILabelApp):
             conf=conf or {},
             name="iMOS",
             description="Annotate one slice, get the volume: CT, MRI, ultrasound, endoscopy, electron microscopy",
-            version="0.1.0",
+            version=VERSION,
         )
         server = sys.modules.get("monailabel.app")  # absent when the app is loaded outside of a server
         if server is not None:
@@ -59,9 +63,9 @@ class MyApp(MONAILabelApp):
     def init_datastore(self) -> Datastore:
         """The datastore of MONAI Label; folders also list MetaImage files and videos, DICOMweb any modality."""
         if self.studies.startswith(("http://", "https://")):
-            host.DICOMWebDatastore = DicomSeries  # type: ignore[misc]  # by this name MONAI Label builds it
+            host.DICOMWebDatastore = LabelledSeries  # type: ignore[misc]  # by this name MONAI Label builds it
             return super().init_datastore()
-        return FrameDatastore(
+        return LabelledFolder(
             self.studies,
             volumes=VolumeCache(cache_folder(os.environ, self.studies)),
             extensions=dict.fromkeys([*server_settings.MONAI_LABEL_DATASTORE_FILE_EXT, "*.mha"]),
@@ -104,10 +108,12 @@ class MyApp(MONAILabelApp):
             )
         brought = self._brought_image(request)
         path = brought or self._stored_image(datastore, image_id)
-        saves = read_flag(request, "save_label", default=False)
-        if saves and brought:
-            raise RequestError("save_label needs an image of the datastore; upload it with PUT /datastore/image first")
+        saves, saving = read_flag(request, "save_label", default=False), read_saving(request)
+        if brought and (saves or saving):
+            raise RequestError("only images of the datastore have a label; PUT /datastore/image brings one there")
         file, params = task({**request, "image": path, **self._frame_options(request, Path(path))})
+        if saving:
+            self._add_to_label(datastore, image_id, Path(file), params, saving)
         tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
         label_id = self._save(datastore, image_id, file, tag, {"model": model, "params": params}) if saves else file
         return {"label": label_id, "tag": tag, "file": file, "params": params}
@@ -140,6 +146,24 @@ class MyApp(MONAILabelApp):
                 status=404,
             )
         return path
+
+    def _add_to_label(
+        self, datastore: Datastore, image_id: str, file: Path, params: dict[str, Any], saving: Saving
+    ) -> None:
+        """Make a reply part of the image's final label, and say in `params` what became of it."""
+        told = params["imos"]
+        try:
+            volume = read_volume(file)
+            new = Structures(labels=volume.array, names=saving.names(params["label_names"]))
+            new = renumbered(new, self.settings.labels)
+            origin = Origin(network=told["network"]["name"])
+            saved = datastore.save_structures(image_id, new, volume, over=saving.over, origin=origin)
+        except BaseException:
+            remove_file(str(file))
+            raise
+        told["saved"] = {"label": saved.label, "tag": DefaultLabelTag.FINAL.value, "names": dict(saved.names)}
+        told["saved"]["series"] = saved.series
+        told["warnings"] = [*told["warnings"], *saved.warnings]
 
     @staticmethod
     def _save(datastore: Datastore, image_id: str, file: str, tag: str, info: dict[str, Any]) -> str:

@@ -45,6 +45,8 @@ ADVERTISED: Mapping[str, Any] = {
     "slice_range": "",  # first,last
     "objects": "",  # name=id, name=id
     "propagate": True,
+    "save_as": ["nothing", "its name"],  # and any name, to save the reply under
+    "save_over": False,
 }
 
 

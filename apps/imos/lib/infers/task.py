@@ -16,6 +16,7 @@ from lib.infers.carrier import Carrier
 from lib.infers.options import ADVERTISED
 from lib.infers.reply import reply_params
 from lib.infers.request import read_request
+from lib.infers.saving import save_choices
 from lib.infers.segmentation import segment
 from lib.transforms.volumes import read_image, read_label_map, write_result
 
@@ -33,7 +34,11 @@ class ImosInfer(InferTask):
             labels=dict(self._labels),
             dimension=3,
             description=description,
-            config={**ADVERTISED, "device": _devices(carrier.settings.device)},
+            config={
+                **ADVERTISED,
+                "save_as": save_choices(self._labels),
+                "device": _devices(carrier.settings.device),
+            },
         )
 
     def config(self) -> dict[str, Any]:

@@ -1,0 +1,3 @@
+"""The version that labels are signed with; that of pyproject.toml."""
+
+VERSION = "0.1.0"
