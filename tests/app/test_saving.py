@@ -16,7 +16,7 @@ def saved_label(server, image):
     """The final label of an image, and the names of its values."""
     listed = json.loads((server.studies / "datastore_v2.json").read_text())["objects"][image]["labels"]["final"]
     file = server.studies / "labels" / "final" / listed["info"]["name"]
-    return array_of(file), {entry["name"]: entry["idx"] for entry in listed["info"]["label_info"]}
+    return array_of(file), listed["info"]["label_names"]
 
 
 def test_a_reply_is_saved_only_when_asked(server):
@@ -142,3 +142,16 @@ def test_a_saved_label_on_another_grid_is_not_overwritten(server, label_file):
     assert "another grid" in reply.json()["detail"]
     kept = array_of(server.studies / "labels" / "final" / "mha.nii.gz")
     np.testing.assert_array_equal(kept, other)
+
+
+def test_slicers_empty_stroke_segments_do_not_shift_the_names(server, label_file):
+    """Slicer numbers all segments of the scene, and exports those alone that are not strokes."""
+    scene = on_slices(BALL, [6], 1)
+    scene[2:6, 38:44, 8] = 2
+    told = {"label_info": [{"name": "aorta", "idx": 3}, {"name": "vein", "idx": 4}], "client_id": "user-xyz"}
+    server.client.save_label("permuted", str(label_file(scene, nibabel_affine(server, "permuted"))), "final", told)
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[30:34, 2:8, 8] = 1
+    params = {"selected_label_name": "spleen", "propagate": False, "save_as": "its name"}
+    server.infer("permuted", params, label=label_file(mask, nibabel_affine(server, "permuted")))
+    assert saved_label(server, "permuted")[1] == {"aorta": 1, "vein": 2, "spleen": 3}

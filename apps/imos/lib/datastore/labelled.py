@@ -21,14 +21,13 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from imos_engine.volume_file import GRID_TOLERANCE, Volume, VolumeFileError, grid_distance, read_volume, write_labels
 from lib.datastore.dicom_series import DicomSeries
 from lib.datastore.frame_datastore import FrameDatastore
-from lib.datastore.segmentation_object import NoSegmentationError, read_slices, refuse_other_grid
+from lib.datastore.segmentation_object import NoSegmentationError, read_slices, refuse_other_grid, segment_name
 from lib.datastore.segmentation_shelf import SegmentationShelf, Shelved
 from lib.datastore.structures import (
     Origin,
     Saved,
     Structures,
     joined,
-    label_info,
     named_structures,
     shared_warnings,
     structures_of,
@@ -90,14 +89,14 @@ class Labelled(WholeFiles):
             raise RequestError(
                 f"the saved label {Path(path).name} lies on another grid than the image; move it away, then save again"
             )
-        return named_structures(label, self.get_label_info(image_id, FINAL).get("label_info"))
+        return named_structures(label, self.get_label_info(image_id, FINAL))
 
     def _write(self, image_id: str, structures: Structures, volume: Volume, origin: Origin) -> None:
         with tempfile.TemporaryDirectory(prefix="imos_") as folder:
             path = Path(folder, f"label{self._label_suffix(image_id)}")
             write_labels(path, structures.labels, volume)
-            names = {"label_info": label_info(structures.names), "model": "imos", "network": origin.network}
-            WholeFiles.save_label(self, image_id, str(path), FINAL, names)
+            told = {"label_names": dict(structures.names), "network": origin.network, "version": origin.version}
+            WholeFiles.save_label(self, image_id, str(path), FINAL, told)
 
     def _label_suffix(self, image_id: str) -> str:
         """The kind of file that the label is already, else NIfTI."""
@@ -145,7 +144,8 @@ class LabelledSeries(DicomSeries, Labelled):
         except NoSegmentationError as error:
             said = f"no DICOM SEG can be made of series {image_id}: {error}; the label is a file of this server alone"
             return super()._add(image_id, new, volume, over=over, origin=origin, warnings=(*warnings, said))
-        others = {name: mask for name, mask in shelved.masks.items() if name not in new.names}
+        own = {segment_name(name) for name in new.names}
+        others = {name: mask for name, mask in shelved.masks.items() if name not in own}
         together, _ = joined(self._saved(image_id, volume) or structures_of(others), new, over=over)
         if new.names:
             self._write(image_id, together, volume, origin)
@@ -158,7 +158,7 @@ class LabelledSeries(DicomSeries, Labelled):
         except VolumeFileError as error:
             raise RequestError(f"the label cannot be used: {error}") from error
         try:
-            return self._shelved(image_id, named_structures(volume, told.get("label_info")), volume, Origin()).series
+            return self._shelved(image_id, named_structures(volume, told), volume, Origin()).series
         except NoSegmentationError as error:
             logger.warning("No DICOM SEG can be made of series %s: %s", image_id, error)
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,19 +51,32 @@ class Saved:
     warnings: tuple[str, ...] = field(default=())
 
 
-def named_structures(volume: Volume, label_info: Any) -> Structures:
-    """A stored label map with the names that were saved beside it; values without one become `label_N`.
+def named_structures(volume: Volume, told: Mapping[str, Any]) -> Structures:
+    """A stored label map with the names that were kept beside it; values without one become `label_N`.
 
     Args:
         volume: whole numbers.
-        label_info: [{"name", "idx"}] as Slicer saves it (`id` when it asks), or nothing.
+        told: `label_names` {name: value} of what we saved, or `label_info` [{"name", "idx"}] of what a client did.
     """
     labels = np.asarray(volume.array).astype(_smallest(int(np.max(volume.array, initial=0))))
-    entries = [entry for entry in label_info or () if isinstance(entry, Mapping) and entry.get("name")]
+    values = set(np.unique(labels).tolist()) - {0}
+    names = {str(name): int(value) for name, value in (told.get("label_names") or {}).items()}
+    names = names or _names_by_client(told.get("label_info") or (), values)
+    unnamed = sorted(values - set(names.values()))
+    return Structures(labels=labels, names={**names, **{f"label_{value}": value for value in unnamed}})
+
+
+def _names_by_client(label_info: Iterable[Any], values: set[int]) -> dict[str, int]:
+    """Names as Slicer submits them: `idx` is the segment's place in the scene, empty stroke segments included.
+
+    The label map counts only the segments that are exported. Where its values are not those of `idx`, they are places
+    in this list.
+    """
+    entries = [entry for entry in label_info if isinstance(entry, Mapping) and entry.get("name")]
     names = {str(entry["name"]): int(entry.get("idx", entry.get("id", 0)) or 0) for entry in entries}
-    names = {name: value for name, value in names.items() if value > 0}
-    unnamed = set(np.unique(labels).tolist()) - {0, *names.values()}
-    return Structures(labels=labels, names={**names, **{f"label_{value}": value for value in sorted(unnamed)}})
+    if values - set(names.values()) and max(values) <= len(names):
+        return {name: place for place, name in enumerate(names, start=1)}
+    return {name: value for name, value in names.items() if value > 0}
 
 
 def renumbered(structures: Structures, known: Mapping[str, int]) -> Structures:
@@ -86,11 +99,6 @@ def structures_of(masks: Mapping[str, Mask]) -> Structures | None:
         labels[mask & (labels == 0)] = value
     names = {name: value for value, name in enumerate(masks, start=1)}
     return None if labels is None else Structures(labels=labels, names=names)
-
-
-def label_info(names: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Names as they are kept beside a label map."""
-    return [{"name": name, "idx": value} for name, value in names.items()]
 
 
 def joined(saved: Structures | None, new: Structures, *, over: bool) -> tuple[Structures, dict[str, int]]:
