@@ -11,18 +11,28 @@ from pydicom.sr.coding import Code
 SYNONYMS = {
     "tumor": "Neoplasm",
     "tumour": "Neoplasm",
-    "oesophagus": "Esophagus",
-    "urinary bladder": "Bladder",
     "metastasis": "NeoplasmSecondary",
+    "clot": "BloodClot",
+    "oesophagus": "Esophagus",
+    "small bowel": "SmallIntestine",
+    "urinary bladder": "Bladder",
+    "left ventricle of heart": "LeftVentricle",
+    "right ventricle of heart": "RightVentricle",
+    "ventricles of brain": "BrainVentricle",
+    "brainstem": "BrainStem",
+    "thyroid gland": "Thyroid",
     "fat": "BodyFat",
     "vessel": "BloodVessel",
+    "fluid": "BodyFluid",
+    "air": "Gas",
 }
 SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
-# DICOM's lists of what a segment may be (CID 7192, 7194, 7191), each with its category; the first that knows it counts.
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
 ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 TISSUE = Code("85756007", "SCT", "Tissue")
-LISTS = ((codes.cid7192, ANATOMY), (codes.cid7194, ABNORMAL), (codes.cid7191, TISSUE))
+SUBSTANCE = Code("91720002", "SCT", "Body Substance")
+# DICOM's lists of what a segment may be, each with its category; the first that knows a name counts.
+LISTS = ((codes.cid7192, ANATOMY), (codes.cid7194, ABNORMAL), (codes.cid7191, TISSUE), (codes.cid7197, SUBSTANCE))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,14 +66,16 @@ class Labelled(WholeFiles):
         new = Structures(labels=new.labels, names={name: new.names[name] for name in new.names if name not in empty})
         warnings = tuple(f"{name!r} has no voxel; it was not saved" for name in empty)
         with self._saving:
-            return self._add(image_id, new, volume, over=over, origin=origin, warnings=warnings)
+            if new.names:
+                return self._add(image_id, new, volume, over=over, origin=origin, warnings=warnings)
+            saved = self._saved(image_id, volume)
+            return Saved(label=image_id, names=saved.names if saved else {}, warnings=warnings)
 
     def _add(
         self, image_id: str, new: Structures, volume: Volume, *, over: bool, origin: Origin, warnings: tuple[str, ...]
     ) -> Saved:
         together, shared = joined(self._saved(image_id, volume), new, over=over)
-        if new.names:
-            self._write(image_id, together, volume, origin)
+        self._write(image_id, together, volume, origin)
         return Saved(label=image_id, names=together.names, warnings=(*warnings, *shared_warnings(shared, over=over)))
 
     def _saved(self, image_id: str, volume: Volume) -> Structures | None:
@@ -132,9 +134,9 @@ class LabelledSeries(DicomSeries, Labelled):
             return WholeFiles.save_label(self, image_id, label_filename, label_tag, told)
 
     def get_label_uri(self, label_id: str, label_tag: str, image_id: str = "") -> str:
-        """Path of a label; MONAI Label would look for one of its own under the name of a series, and fetch that."""
+        """Path of a label that is kept here; of a segmentation of `image_id` that is not, once it is downloaded."""
         kept: str = LocalDatastore.get_label_uri(self, image_id or label_id, label_tag)
-        return kept or str(super().get_label_uri(label_id, label_tag, image_id))
+        return kept if kept or not image_id else str(super().get_label_uri(label_id, label_tag, image_id))
 
     def _add(
         self, image_id: str, new: Structures, volume: Volume, *, over: bool, origin: Origin, warnings: tuple[str, ...]
@@ -147,8 +149,7 @@ class LabelledSeries(DicomSeries, Labelled):
         own = {segment_name(name) for name in new.names}
         others = {name: mask for name, mask in shelved.masks.items() if name not in own}
         together, _ = joined(self._saved(image_id, volume) or structures_of(others), new, over=over)
-        if new.names:
-            self._write(image_id, together, volume, origin)
+        self._write(image_id, together, volume, origin)
         return Saved(label=image_id, names=together.names, series=shelved.series, warnings=warnings)
 
     def _segmentation_of(self, image_id: str, label: Path, told: Mapping[str, Any]) -> str | None:
