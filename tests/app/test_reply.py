@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from lib.infers.marks import Marks
-from lib.infers.reply import next_slice, reply_params, slice_lists
+from lib.infers.reply import reply_params, slice_lists
 from lib.infers.seeds import SeedPlan
 from lib.infers.segmentation import Segmentation
+from tests.app.test_next_slice import volume
 
 CONFIDENCE = {"liver": {2: 0.8123, 3: 1.0, 4: 0.7, 5: 0.4444}}
 PRESENCE = {"liver": {2: 0.9, 3: 1.0, 4: 0.6667, 5: 0.3}}
@@ -32,16 +33,14 @@ def result() -> Segmentation:
 
 
 def test_both_numbers_are_given_for_every_computed_slice_and_survive_json(result):
-    imos = json.loads(json.dumps(reply_params(result, network={}, device="cpu")))["imos"]
+    imos = json.loads(
+        json.dumps(reply_params(result, volume(shape=(6, 7, 8)), is_video=False, network={}, adapter={}, device="cpu"))
+    )["imos"]
     assert imos["slices"] == {
         "liver": {"first": 2, "confidence": [0.81, 1.0, 0.7, 0.44], "presence": [0.9, 1.0, 0.67, 0.3]}
     }
     assert imos["confidence"] == {"liver": {"2": 0.8123, "3": 1.0, "4": 0.7}}
     assert imos["extent"] == {"liver": [2, 4]}
-
-
-def test_a_doubtful_empty_slice_may_be_the_next_one_to_mark(result):
-    assert next_slice(result)["slice"] == 5
 
 
 def test_slices_that_were_not_computed_are_null():

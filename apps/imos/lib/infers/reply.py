@@ -7,16 +7,27 @@ from dataclasses import asdict
 from typing import Any
 
 from imos_engine.sequence import frames_along, slices_touched
+from imos_engine.volume_file import Volume
+from lib.infers.next_slice import next_slice
 from lib.infers.segmentation import Segmentation
 
 
 def reply_params(
-    result: Segmentation, *, network: Mapping[str, Any], adapter: Mapping[str, Any], device: str
+    result: Segmentation,
+    image: Volume,
+    *,
+    is_video: bool,
+    network: Mapping[str, Any],
+    adapter: Mapping[str, Any],
+    device: str,
+    history: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The JSON part of a reply, as plain values."""
+    """The JSON part of a reply, as plain values; the sentence comes first, where Slicer's console shows it."""
+    suggestion, advice = next_slice(result, image, is_video=is_video)
     frames = frames_along(result.labels, result.axis)
     touched = {name: slices_touched(frames == number, 0) for name, number in result.label_names.items()}
     return {
+        "advice": advice,
         "label_names": result.label_names,
         "imos": {
             "seeds": [asdict(report) for report in result.plan.reports],
@@ -26,7 +37,10 @@ def reply_params(
             },
             "slices": {name: slice_lists(slices, result.presence[name]) for name, slices in result.confidence.items()},
             "extent": {name: [indices[0], indices[-1]] if indices else None for name, indices in touched.items()},
-            "next_slice": next_slice(result),
+            "recomputed": {name: list(slices) for name, slices in result.recomputed.items()},
+            "history": None if history is None else dict(history),
+            "next_slice": suggestion,
+            "advice": advice,
             "network": dict(network),
             "adapter": dict(adapter),
             "device": device,
@@ -44,18 +58,3 @@ def slice_lists(confidence: Mapping[int, float], presence: Mapping[int, float]) 
         for name, values in (("confidence", confidence), ("presence", presence))
     }
     return {"first": first, **lists}
-
-
-def next_slice(result: Segmentation) -> dict[str, Any] | None:
-    """Where one more mark would help most: the least certain slice that has none, with or without the object."""
-    seeded = {(report.label, report.slice) for report in result.plan.reports}
-    open_slices = [
-        (value, index, name)
-        for name, slices in result.confidence.items()
-        for index, value in slices.items()
-        if (name, index) not in seeded
-    ]
-    if not open_slices:
-        return None
-    value, index, name = min(open_slices)
-    return {"slice": index, "axis": result.axis, "label": name, "reason": f"lowest confidence, {value:.2f}"}

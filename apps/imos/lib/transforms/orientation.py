@@ -24,6 +24,9 @@ Array = npt.NDArray[Any]
 Point = tuple[int, int]  # row, column
 
 SHOWN = (-1, -1, 1)  # signs of left, back and head in millimetres right, anterior, superior
+PLANES = ("sagittal", "coronal", "axial")  # across left-right, front-back and foot-head
+LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))  # below and above 0 mm, as viewers write positions
+STRAIGHT = 0.98  # cosine of the angle to a patient axis up to which one position tells where a slice lies
 
 
 def patient_order(affine: Array) -> tuple[int, int, int]:
@@ -33,6 +36,23 @@ def patient_order(affine: Array) -> tuple[int, int, int]:
     """
     nearest = [int(axis) for axis, _ in _closest(affine)]
     return nearest.index(0), nearest.index(1), nearest.index(2)
+
+
+def plane_of(axis: int, affine: Array) -> str:
+    """Which of PLANES the slices across an array axis are nearest to. Shapes: affine (4, 4)."""
+    return PLANES[patient_order(affine).index(axis)]
+
+
+def position_of(axis: int, index: int, affine: Array, shape: tuple[int, int, int]) -> str | None:
+    """Where a slice across an array axis lies, as viewers write it ("S 132.5 mm"); None where it lies askew."""
+    patient_axis = patient_order(affine).index(axis)
+    step = np.asarray(affine)[:3, axis]
+    if abs(step[patient_axis]) < STRAIGHT * np.linalg.norm(step):
+        return None
+    middle = [(side - 1) / 2 for side in shape]
+    middle[axis] = index
+    millimetres = float((np.asarray(affine) @ (*middle, 1.0))[patient_axis])
+    return f"{LETTERS[patient_axis][int(millimetres >= 0)]} {abs(millimetres):.1f} mm"
 
 
 @dataclass(frozen=True, kw_only=True)
