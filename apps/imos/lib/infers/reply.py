@@ -20,7 +20,6 @@ def reply_params(
     network: Mapping[str, Any],
     adapter: Mapping[str, Any],
     device: str,
-    history: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The JSON part of a reply, as plain values; the sentence comes first, where Slicer's console shows it."""
     suggestion, advice = next_slice(result, image, is_video=is_video)
@@ -37,8 +36,6 @@ def reply_params(
             },
             "slices": {name: slice_lists(slices, result.presence[name]) for name, slices in result.confidence.items()},
             "extent": {name: [indices[0], indices[-1]] if indices else None for name, indices in touched.items()},
-            "recomputed": {name: list(slices) for name, slices in result.recomputed.items()},
-            "history": None if history is None else dict(history),
             "next_slice": suggestion,
             "advice": advice,
             "network": dict(network),
