@@ -54,7 +54,7 @@ def test_every_voxel_is_on_the_slice_and_pixel_where_it_was(tmp_path, plane, des
     files = series(tmp_path, acquisition).files
     masks = overlapping()
     stored = through_a_file(write_segmentation(masks, read_slices(tmp_path), ORIGIN))
-    read = highdicom.seg.Segmentation.from_dataset(stored)
+    read = highdicom.seg.Segmentation.from_dataset(stored, copy=False)
     for file in files:
         image = read_back(file)
         k = SHAPE[2] - image.InstanceNumber if descending else image.InstanceNumber - 1
@@ -139,7 +139,7 @@ def test_names_of_any_language_and_length_are_kept(tmp_path):
         image.save_as(path)
     name = "Milz – obere Hälfte, " + "x" * 80
     stored = through_a_file(write_segmentation({name: box((1, 3), (1, 3), (1, 3))}, read_slices(tmp_path), ORIGIN))
-    assert stored.SegmentSequence[0].SegmentLabel == name[:64]
+    assert stored.SegmentSequence[0].SegmentLabel == name[:63]
     assert stored.PatientName == patient
 
 

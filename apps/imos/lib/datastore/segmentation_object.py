@@ -23,7 +23,7 @@ from lib.datastore.structures import Mask, Origin
 
 MAKER = "iMOS"
 SERIES_NUMBER = 9300
-LONGEST_NAME = 64  # characters of a segment's label
+LONGEST_NAME = 63  # characters; a label may have 64, and some readers count the byte that pads it
 POSITION_TOLERANCE_MM = 0.1  # between a slice's first pixel and the same voxel of the volume
 # Attributes that every image must have, if only empty, and that some scanners leave out.
 EXPECTED = (
