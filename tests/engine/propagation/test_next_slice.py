@@ -13,7 +13,7 @@ from imos_engine.propagation.next_slice import (
     next_frame,
 )
 
-EVEN = GainConfig(share_kept=1.0)
+EVEN = GainConfig(share_won=1.0)
 
 
 def carried(confidence, *, areas=100, given=()):
@@ -90,8 +90,8 @@ def test_an_empty_frame_counts_by_its_chance_of_not_being_empty():
     areas = [0] * 4 + [80] * 4 + [0] * 4
     losses = expected_losses(carried([0.5] * 12, areas=areas, given=(5,)), fading=2.0)
     np.testing.assert_allclose(losses[[4, 6, 7]], 40)
-    np.testing.assert_allclose(losses[[3, 8]], 40)  # next to the object: as likely as its doubt says
-    np.testing.assert_allclose(losses[1], 40 * math.exp(-1))  # two frames farther: less likely
+    np.testing.assert_allclose(losses[[3, 8]], 40 * math.exp(-0.5))
+    np.testing.assert_allclose(losses[1], 40 * math.exp(-1.5))  # two frames farther: less likely
     assert losses[5] == 0
     surely_empty = expected_losses(carried([1.0] * 12, areas=areas, given=(5,)), fading=2.0)
     assert surely_empty.sum() == 0
@@ -123,7 +123,7 @@ def test_the_gain_shrinks_as_frames_are_annotated():
     assert gains == sorted(gains, reverse=True)
 
 
-@pytest.mark.parametrize("wrong", [{"fading": 0}, {"share_kept": 0}, {"share_kept": 1.1}, {"least": 1}])
+@pytest.mark.parametrize("wrong", [{"fading": 0}, {"share_won": 0}, {"share_won": 1.1}, {"least": 1}])
 def test_settings_without_meaning_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         GainConfig(**wrong)

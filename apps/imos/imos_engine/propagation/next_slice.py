@@ -20,18 +20,18 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class GainConfig:
-    """How losses and help are judged; fitted on synthetic clips (docs/decisions tell how)."""
+    """How losses and help are judged; the numbers were fitted on synthetic clips (docs/accuracy.md)."""
 
-    fading: float = 4.0  # frames beyond an object's end over which the chance that it goes on falls to 1/e
-    share_kept: float = 1.0  # of the gain by this rule, what was really won on average
+    fading: float = 2.0  # frames beyond an object's end over which the chance that it goes on falls to 1/e
+    share_won: float = 0.65  # of the gain by this rule, what was really won on average
     least: float = 0.005  # Dice; a correction that should win less is not worth the effort
 
     def __post_init__(self) -> None:
         """Refuse what is no length or share."""
         if not self.fading > 0:
             raise ValueError(f"fading must be above 0 frames, got {self.fading}")
-        if not 0 < self.share_kept <= 1:
-            raise ValueError(f"share_kept must lie above 0 and not above 1, got {self.share_kept}")
+        if not 0 < self.share_won <= 1:
+            raise ValueError(f"share_won must lie above 0 and not above 1, got {self.share_won}")
         if not 0 <= self.least < 1:
             raise ValueError(f"least must lie between 0 and 1, got {self.least}")
 
@@ -67,7 +67,7 @@ def next_frame(carried: CarriedObject, config: GainConfig | None = None) -> Next
         if not inside.any():
             continue
         places = frames[inside]
-        gains = config.share_kept * _gains(places, losses[inside], before, after) / total
+        gains = config.share_won * _gains(places, losses[inside], before, after) / total
         at = int(gains.argmax())
         if gains[at] > 0 and (best is None or gains[at] > best.gain):
             gain = min(float(gains[at]), 1.0)
@@ -88,8 +88,7 @@ def expected_losses(carried: CarriedObject, *, fading: float) -> Numbers:
         return doubt
     nearest = held[np.abs(frames[held][None] - frames[:, None]).argmin(axis=1)]
     beyond = np.abs(frames[nearest] - frames)
-    chance = np.where(beyond > 0, np.exp(-np.maximum(beyond - 1, 0) / fading), 1.0)
-    return doubt * areas[nearest] * chance
+    return doubt * areas[nearest] * np.exp(-beyond / fading)
 
 
 def distance_to_seeds(frames: Numbers, before: float, after: float) -> Numbers:
