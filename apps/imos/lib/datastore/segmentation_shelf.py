@@ -75,8 +75,7 @@ class SegmentationShelf:
         listed = self._client.search_for_series(study, search_filters={"Modality": "SEG"})
         found = []
         for uid in (_value(one, SERIES_UID) for one in listed):
-            headers = map(pydicom.Dataset.from_json, self._client.retrieve_series_metadata(study, uid))
-            if any(is_ours(header, series) for header in headers):
+            if any(is_ours(_header(one), series) for one in self._client.retrieve_series_metadata(study, uid)):
                 found += [one for one in self._client.retrieve_series(study, uid) if is_ours(one, series)]
         return sorted(found, key=written_at)
 
@@ -97,6 +96,11 @@ class SegmentationShelf:
             self._client.delete_series(study, series)
         except requests.RequestException as error:
             logger.warning("The older segmentation %s stays: the server does not delete it (%s)", series, error)
+
+
+def _header(metadata: dict[str, Any]) -> pydicom.Dataset:
+    """An instance without its pixels, which are elsewhere."""
+    return pydicom.Dataset.from_json(metadata, bulk_data_uri_handler=lambda _: None)
 
 
 def _value(dataset: Mapping[str, Any], tag: str) -> str:
