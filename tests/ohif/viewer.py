@@ -1,13 +1,16 @@
 """OHIF in a real browser, worked as a person does: what is looked up in the page is only where things are drawn."""
 
+import base64
 import io
 import json
-import time
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 from playwright.sync_api import expect
+
+from tests.ohif.store import labels_of_nrrd
 
 FLAGS = (
     "--no-sandbox",
@@ -20,7 +23,7 @@ FLAGS = (
 )
 WINDOW = {"width": 1500, "height": 860}
 PATIENCE_MS = 300_000  # a software renderer on a core that others use as well
-COLOURED = 40  # of 255 between the channels of a pixel: an overlay, where the image is grey
+COLOURED = 10  # of 255 away from grey: an overlay, where the image is grey
 
 # Where a viewport shows a point of the patient, and which plane it shows.
 VIEWPORTS = """() => window.services.cornerstoneViewportService.getRenderingEngine().getViewports().map(view => {
@@ -40,10 +43,19 @@ LOADED = """() => {
         window.cornerstone.cache.getVolumes().every(volume => !volume.loadStatus || volume.loadStatus.loaded)
 }"""
 DOTS = "() => window.cornerstoneTools.annotation.state.getAllAnnotations().length"
+# Playwright turns every number of an array into text and takes minutes for a volume; base64 is one text.
 OVERLAY = """() => {
     const volume = window.services.segmentationService.getLabelmapVolume('1')
-    return {sizes: Array.from(volume.dimensions), voxels: Array.from(volume.voxelManager.getCompleteScalarDataArray())}
+    const voxels = Uint8Array.from(volume.voxelManager.getCompleteScalarDataArray())
+    let text = ''
+    for (let start = 0; start < voxels.length; start += 30000)
+        text += btoa(String.fromCharCode(...voxels.subarray(start, start + 30000)))
+    return {sizes: Array.from(volume.dimensions), voxels: text}
 }"""
+
+
+HELD = """count => window.services.segmentationService.getLabelmapVolume('1').voxelManager
+    .getCompleteScalarDataArray().reduce((sum, value) => sum + (value > 0), 0) === count"""
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,7 @@ class Viewer:
 
     def choose_label(self, name):
         """Pick a row of the organs."""
-        self.tab.locator("tr.clickable-row", has=self.page.get_by_text(name, exact=True)).click()
+        self._row(name).click()
 
     @property
     def tab(self):
@@ -96,44 +108,58 @@ class Viewer:
         return self.page.locator(".tab", has=self.page.get_by_text("Point Prompts")).locator(".tab-content")
 
     def run(self):
-        """Press Run; returns what was sent, and the bytes that came."""
+        """Press Run and wait until the page holds the answer; returns what was sent, and the label map that came."""
         with self.page.expect_response(lambda reply: "/infer/" in reply.url, timeout=PATIENCE_MS) as waiting:
             self.tab.get_by_title("Run PointPrompts").click()
         reply = waiting.value
         content = reply.body()
         assert reply.status == 200, content[:500]
-        return json.loads(_form_field(reply.request.post_data_buffer, "params")), content
+        labels = labels_of_nrrd(content)
+        self.page.wait_for_function(HELD, arg=int((labels > 0).sum()), timeout=PATIENCE_MS, polling=200)
+        return json.loads(_form_field(reply.request.post_data_buffer, "params")), labels > 0
+
+    def enlarge(self, times):
+        """Drag with the right button until the acquired plane is drawn this much larger."""
+        before = self._pixels_per_voxel()
+        view = self.acquired()
+        for _ in range(40):
+            if self._pixels_per_voxel() >= times * before:
+                return
+            x, y = view.left + view.width / 2, view.top + view.height / 3
+            self.page.mouse.move(x, y)
+            self.page.mouse.down(button="right")
+            self.page.mouse.move(x, y + 15, steps=3)
+            self.page.mouse.up(button="right")
+            self.settle()
+        raise AssertionError("dragging with the right button does not enlarge")
+
+    def _pixels_per_voxel(self):
+        first, second = self.on_canvas(self.acquired(), [(0, 0, 0), (1, 0, 0)])
+        return np.hypot(*(second - first))
 
     def show(self, voxel):
         """Turn the wheel over the acquired plane until it shows the voxel; returns the view."""
-        along = self.acquisition.axes[2]
-        for _ in range(200):
+        for _ in range(20):
             view = self.acquired()
-            away = (self.acquisition.position(voxel) - view.focal) @ along / self.acquisition.spacing_mm[2]
+            away = self._slices_away(view, voxel)
             if abs(away) < 0.45:
-                self.settle()
                 return view
             self.page.mouse.move(view.left + view.width / 2, view.top + view.height / 2)
-            before = view.focal
-            self.page.mouse.wheel(0, 100 * self._wheel * np.sign(away))
-            self._wait_until_moved(before, along)
-            if (np.array(self.acquired().focal) - before) @ along * away < 0:
+            for _ in range(round(abs(away))):
+                self.page.mouse.wheel(0, 100 * self._wheel * np.sign(away))
+            if abs(self._away_when_still(voxel)) > abs(away):
                 self._wheel = -self._wheel
         raise AssertionError(f"the wheel does not reach voxel {voxel}")
 
     def click(self, voxel):
-        """Click where the acquired plane shows the middle of a voxel."""
+        """Click where the acquired plane shows the middle of a voxel, and wait for the dot."""
         view = self.show(voxel)
         ((x, y),) = self.on_canvas(view, [voxel])
         x, y = round(view.left + x), round(view.top + y)  # a mouse stands on whole pixels
         dots = self.page.evaluate(DOTS)
-        for _ in range(3):  # whoever sees no dot clicks again: a busy page takes two clicks for a double one
-            self.page.mouse.move(x, y)
-            self.page.mouse.click(x, y, delay=60)
-            self.page.wait_for_timeout(500)
-            if self.page.evaluate(DOTS) > dots:
-                return
-        raise AssertionError(f"no dot appeared at voxel {voxel}")
+        self.page.mouse.move(x, y)
+        self.page.mouse.click(x, y, delay=60)
+        self.page.wait_for_function(f"dots => ({DOTS})() > dots", arg=dots, timeout=PATIENCE_MS, polling=100)
 
     def acquired(self):
         """The view that shows the plane in which the series was scanned."""
@@ -148,17 +174,16 @@ class Viewer:
     def overlay(self):
         """The label map that OHIF holds and draws, (I, J, K)."""
         held = self.page.evaluate(OVERLAY)
-        return np.array(held["voxels"], np.uint8).reshape(held["sizes"], order="F")
+        return np.frombuffer(base64.b64decode(held["voxels"]), np.uint8).reshape(held["sizes"], order="F")
 
-    def coloured(self, voxel, shape):
-        """Which voxels of the shown slice (I, J) are drawn in colour."""
+    def coloured(self, label, voxel, shape):
+        """Which voxels of the shown slice (I, J) are drawn in a label's colour; its points must not be shown."""
         view = self.show(voxel)
         self.settle()
         shot = self.page.screenshot(
             clip={"x": view.left, "y": view.top, "width": view.width, "height": view.height}, timeout=PATIENCE_MS
         )
-        pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
-        colour = pixels.max(2) - pixels.min(2) > COLOURED
+        colour = _hued(np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")), self._colour(label))
         ends = self.on_canvas(view, [(0, 0, voxel[2]), (1, 0, voxel[2]), (0, 1, voxel[2])])
         grid = np.indices(shape)
         drawn = ends[0][:, None, None] + (ends[1] - ends[0])[:, None, None] * grid[0]
@@ -168,24 +193,48 @@ class Viewer:
         found[seen] = colour[drawn[1][seen], drawn[0][seen]]
         return found
 
+    def _colour(self, label):
+        """The colour beside a row of the organs, as red, green and blue."""
+        text = self._row(label).locator(".segColor").evaluate("element => getComputedStyle(element).backgroundColor")
+        return np.array([float(part) for part in re.findall(r"[0-9.]+", text)[:3]])
+
+    def _row(self, name):
+        return self.tab.locator("tr.clickable-row", has=self.page.get_by_text(name, exact=True))
+
     def settle(self):
         """Wait until the page had time to draw."""
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         self.page.wait_for_timeout(300)
 
     def picture(self, path):
-        """A picture of the window, of few colours, for the docs."""
+        """A picture of the window, for the docs."""
+        self.page.mouse.move(2, WINDOW["height"] / 2)  # where nothing lights up under it
         self.settle()
-        shot = Image.open(io.BytesIO(self.page.screenshot(timeout=PATIENCE_MS))).convert("RGB")
         path.parent.mkdir(parents=True, exist_ok=True)
-        shot.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+        Image.open(io.BytesIO(self.page.screenshot(timeout=PATIENCE_MS))).convert("RGB").save(path, optimize=True)
 
-    def _wait_until_moved(self, before, along):
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
+    def _slices_away(self, view, voxel):
+        along, spacing = self.acquisition.axes[2], self.acquisition.spacing_mm[2]
+        return (self.acquisition.position(voxel) - view.focal) @ along / spacing
+
+    def _away_when_still(self, voxel):
+        """How many slices away the acquired plane is once it stopped moving."""
+        last = None
+        for _ in range(100):
             self.settle()
-            if abs((np.array(self.acquired().focal) - before) @ along) > 1e-3:
-                return
+            now = self._slices_away(self.acquired(), voxel)
+            if now == last:
+                break
+            last = now
+        return now
+
+
+def _hued(pixels, colour):
+    """Which pixels (H, W, 3) lie between grey and a colour: an overlay on a grey image, not another one's."""
+    pixels = pixels - pixels.mean(2, keepdims=True)
+    towards = colour - colour.mean()
+    along = pixels @ towards / np.linalg.norm(towards)
+    return (along > COLOURED) & (along > 0.9 * np.linalg.norm(pixels, axis=2))
 
 
 def _form_field(body, name):
