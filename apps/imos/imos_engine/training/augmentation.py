@@ -1,9 +1,11 @@
 """Changes of a clip that need no knowledge of how it was made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from imos_engine.intensity import Intensity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,16 +14,17 @@ class LabelledClip:
 
     frames: NDArray[np.float32]  # (T, 3, H, W)
     labels: NDArray[np.uint8]  # (T, H, W), 0 background
+    intensity: Intensity | None = None  # how the frames are normalised; None: by what the clip itself shows
 
 
 def augmented(clip: LabelledClip, random: np.random.Generator) -> LabelledClip:
     """The clip backwards in half of the cases, mirrored or turned by right angles, and sometimes without its colour."""
     clip = _turned(clip, random)
     if random.random() < 0.5 and clip.labels[-1].any():
-        clip = LabelledClip(frames=clip.frames[::-1], labels=clip.labels[::-1])
+        clip = replace(clip, frames=clip.frames[::-1], labels=clip.labels[::-1])
     if random.random() < 0.3:
-        clip = LabelledClip(frames=np.repeat(clip.frames.mean(axis=1, keepdims=True), 3, axis=1), labels=clip.labels)
-    return LabelledClip(frames=np.ascontiguousarray(clip.frames), labels=np.ascontiguousarray(clip.labels))
+        clip = replace(clip, frames=np.repeat(clip.frames.mean(axis=1, keepdims=True), 3, axis=1))
+    return replace(clip, frames=np.ascontiguousarray(clip.frames), labels=np.ascontiguousarray(clip.labels))
 
 
 def with_some_objects(
@@ -36,7 +39,7 @@ def with_some_objects(
     chosen = random.permutation(visible)[:most]
     new_number = np.zeros(256, dtype=np.uint8)
     new_number[chosen] = np.arange(1, len(chosen) + 1)
-    return LabelledClip(frames=clip.frames, labels=new_number[clip.labels])
+    return replace(clip, labels=new_number[clip.labels])
 
 
 def _turned(clip: LabelledClip, random: np.random.Generator) -> LabelledClip:
@@ -44,4 +47,4 @@ def _turned(clip: LabelledClip, random: np.random.Generator) -> LabelledClip:
     frames, labels = np.rot90(clip.frames, turns, axes=(2, 3)), np.rot90(clip.labels, turns, axes=(1, 2))
     if random.random() < 0.5:
         frames, labels = frames[..., ::-1], labels[..., ::-1]
-    return LabelledClip(frames=frames, labels=labels)
+    return replace(clip, frames=frames, labels=labels)

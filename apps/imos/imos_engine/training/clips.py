@@ -75,13 +75,20 @@ class ClipBatches(Dataset[Batch]):
     def _clip(self, index: int, most: int) -> LabelledClip:
         random = np.random.default_rng([self.seed, 0, index])
         made = self.source.clip(index)
-        clip = augmented(LabelledClip(frames=made.frames, labels=made.labels), random)
+        clip = augmented(labelled(made), random)
         return with_some_objects(clip, most, random)
+
+
+def labelled(made: SourceClip) -> LabelledClip:
+    """What a source gives, as something that can be augmented; a source may know how its frames are normalised."""
+    return LabelledClip(frames=made.frames, labels=made.labels, intensity=getattr(made, "intensity", None))
 
 
 def collate(clips: list[LabelledClip]) -> Batch:
     """Normalise every clip as propagation does, and give every object its own mask."""
-    frames = torch.stack([torch.from_numpy(robust_intensity(clip.frames).apply(clip.frames)) for clip in clips])
+    intensities = [clip.intensity or robust_intensity(clip.frames) for clip in clips]
+    pairs = zip(intensities, clips, strict=True)
+    frames = torch.stack([torch.from_numpy(intensity.apply(clip.frames)) for intensity, clip in pairs])
     labels = torch.from_numpy(np.stack([clip.labels for clip in clips])).long()
     objects = max(1, int(labels.max()))
     numbers = torch.arange(1, objects + 1)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from imos_engine.metrics import region_similarity
 from imos_engine.network import ImosNetwork
-from imos_engine.training.augmentation import LabelledClip, with_some_objects
+from imos_engine.training.augmentation import with_some_objects
 from imos_engine.training.clip_step import ClipConditions, follow_clip, regular_plan
-from imos_engine.training.clips import Batch, ClipSource, collate
+from imos_engine.training.clips import Batch, ClipSource, collate, labelled
 from imos_engine.training.losses import label_map
 
 Labels = NDArray[np.integer[Any]]
@@ -23,8 +23,7 @@ MOST_OBJECTS = 3  # followed per clip
 def held_out_clips(source: ClipSource, clips: int) -> list[Batch]:
     """One batch per clip, up to three objects each."""
     made = (source.clip(index) for index in range(clips))
-    labelled = (LabelledClip(frames=clip.frames, labels=clip.labels) for clip in made)
-    return [collate([with_some_objects(clip, MOST_OBJECTS, np.random.default_rng(0))]) for clip in labelled]
+    return [collate([with_some_objects(labelled(clip), MOST_OBJECTS, np.random.default_rng(0))]) for clip in made]
 
 
 @torch.no_grad()

@@ -1,0 +1,191 @@
+"""One run over accepted labels: how long, how fast, how large, and what it gives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from imos_engine.config import AdapterConfig
+from imos_engine.network import ImosNetwork
+from imos_engine.network.adapter_weights import AdapterWeights, adapter_weights, put_on
+from imos_engine.network.checkpoint import load_network, save_network
+from imos_engine.network.inference import native_precision
+from imos_engine.training.accepted.clip_source import AcceptedClips
+from imos_engine.training.clips import ClipSource
+from imos_engine.training.loop import train
+from imos_engine.training.recipe import Phase, Trainable, TrainingConfig, ValidationConfig
+
+logger = logging.getLogger(__name__)
+
+START_NAME = "start.safetensors"
+VALIDATIONS = 3  # looks at held-out clips during a run
+NO_MEMORY = ("out of memory", "can't allocate memory")  # what torch says of a GPU and of a CPU
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningSettings:
+    """How a retraining learns; what is None is sized to the number of labels."""
+
+    steps: int | None = None  # optimizer steps
+    decoder: bool = False  # train the decoder along with the adapters
+    replay: float = 0.25  # share of random sequences among the clips
+    frames: int = 4  # of a clip
+    size: int = 128  # pixels, side of a clip's frames
+    batch: int = 2  # clips per forward pass
+    accumulate: int = 2  # forward passes per step
+    learning_rate: float | None = None  # at the start of the run
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.replay <= 1:
+            raise ValueError(f"replay is a share of the clips, 0 to 1; got {self.replay}")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"a training needs at least 1 step, got {self.steps}")
+
+    @property
+    def trainable(self) -> Trainable:
+        """What the optimizer moves."""
+        return Trainable.ADAPTERS_AND_DECODER if self.decoder else Trainable.ADAPTERS
+
+    def steps_for(self, volumes: int) -> int:
+        """Steps for this many labelled volumes: a first one is worth 80, each further one 20, to 300 at most."""
+        return self.steps or min(60 + 20 * volumes, 300)
+
+
+@dataclass(frozen=True)
+class ClipFactory:
+    """Makes the clips of a run, and those held out."""
+
+    training: tuple[Path, ...]  # folders of stored volumes
+    validation: tuple[Path, ...]
+    replay: float
+
+    def __call__(self, *, frames: int, size: int, seed: int, part: str = "training") -> ClipSource:
+        """Clips of one part; where no volume is held out, other clips of those trained on."""
+        if part == "validation":
+            return AcceptedClips(self.validation or self.training, frames=frames, size=size, seed=seed)
+        return AcceptedClips(self.training, frames=frames, size=size, seed=seed, replay=self.replay)
+
+
+def recipe_for(
+    settings: LearningSettings, *, volumes: int, continues: bool, refined: bool, device: torch.device
+) -> TrainingConfig:
+    """The run for this many volumes; one that continues a version moves more slowly."""
+    steps = settings.steps_for(volumes)
+    # Fresh adapters begin almost closed (their gate is 0.02): within a hundred steps only a high rate opens them.
+    rate = settings.learning_rate or (5e-4 if settings.decoder else 1e-3 if continues else 3e-3)
+    phase = Phase(
+        steps=steps,
+        frames=settings.frames,
+        size=settings.size,
+        batch=settings.batch,
+        accumulate=settings.accumulate,
+        max_objects=2,
+        reference_frames=3,
+        learning_rate=(rate, rate / 50),
+        warm_up=0.1,
+        hardest_pixels=(1.0, 0.5),
+    )
+    held_out = ValidationConfig(
+        every=max(steps // VALIDATIONS, 1),
+        clips=4,
+        frames=6,
+        size=settings.size,
+        seed=settings.seed + 990_001,
+        write_every=3,
+        source={"part": "validation"},
+    )
+    return TrainingConfig(
+        phases=(phase,),
+        network="small" if refined else "xmem",  # weights are given, so this only says whether a refiner is expected
+        seed=settings.seed,
+        validation=held_out,
+        trainable=settings.trainable,
+        freeze_batch_norm=True,
+        precision=native_precision(device),
+        average_decay=0.95,
+        checkpoint_every=20,
+        log_every=5,
+        workers=0,
+    )
+
+
+def adapt(
+    base: ImosNetwork,
+    clips: ClipFactory,
+    settings: LearningSettings,
+    *,
+    folder: Path,
+    parent: AdapterWeights | None,
+    device: torch.device,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> AdapterWeights:
+    """Train adapters for a network that stays as it is; goes on from the folder's checkpoint where there is one.
+
+    Without memory for it, a run goes on with half the batch, at last on the CPU.
+
+    Args:
+        base: the network, without adapters.
+        clips: what it learns from.
+        settings: how.
+        folder: of the run.
+        parent: the adapters to begin with; None is fresh ones.
+        device: where it is trained.
+        should_stop: asked after every step.
+    """
+    start = folder / START_NAME
+    if not start.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        save_network(start, _dressed(base, parent, seed=settings.seed), metadata=base.metadata)
+    config = recipe_for(
+        settings,
+        volumes=len(clips.training),
+        continues=parent is not None,
+        refined=base.refiner is not None,
+        device=device,
+    )
+    while True:
+        try:
+            weights = train(
+                config, output_dir=folder, device=device, weights=start, source=clips, should_stop=should_stop
+            )
+            return adapter_weights(load_network(weights), decoder=settings.decoder)
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
+                raise
+            config, device = with_less_memory(config, device, error)
+            logger.warning("Not enough memory; going on with %d clips at a time on %s", config.phases[0].batch, device)
+
+
+def with_less_memory(
+    config: TrainingConfig, device: torch.device, error: Exception
+) -> tuple[TrainingConfig, torch.device]:
+    """The same run in half the memory: fewer clips at a time, and at last the CPU instead of a GPU.
+
+    Raises:
+        MemoryError: there is nothing left to save.
+    """
+    (phase,) = config.phases
+    if phase.batch > 1:
+        smaller = replace(phase, batch=phase.batch // 2, accumulate=phase.accumulate * 2)
+        return replace(config, phases=(smaller,)), device
+    if device.type != "cpu":
+        cpu = torch.device("cpu")
+        return replace(config, precision=native_precision(cpu)), cpu
+    raise MemoryError("this machine has too little memory to train on; ask for a smaller size") from error
+
+
+def _dressed(base: ImosNetwork, parent: AdapterWeights | None, *, seed: int) -> ImosNetwork:
+    network = ImosNetwork(base.config)
+    network.load_state_dict(base.state_dict())
+    if parent is not None:
+        put_on(network, parent)
+        return network
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network.attach_adapters(AdapterConfig())
+    return network

@@ -1,0 +1,205 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from imos_engine.adapters import AdapterBank, AdapterError
+from imos_engine.adapters.gate import GateRules
+from imos_engine.adapters.split import SplitRegistry
+from imos_engine.config import Precision, PropagationConfig
+from imos_engine.training.accepted import learning
+from imos_engine.training.accepted.learning import RUNS, Learning, LearningStoppedError
+from imos_engine.training.accepted.report import REPORT
+from imos_engine.training.accepted.run import ClipFactory, LearningSettings, adapt, recipe_for, with_less_memory
+from imos_engine.training.recipe import Trainable
+from tests.engine.adapters.made import BASE, made_weights
+from tests.engine.narrow import narrow_network
+from tests.engine.training.accepted.made import ball_volume
+
+QUICK = LearningSettings(steps=2, frames=2, size=32, batch=1, accumulate=1, replay=0.0)
+ANYTHING, NOTHING = GateRules(overall=2, per_label=2, known_looks=2), GateRules(overall=-2)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def few_known_clips(monkeypatch):
+    """Random sequences cost a second; one short one is enough to see that they are looked at."""
+    monkeypatch.setattr(learning, "KNOWN_CLIPS", 1)
+    monkeypatch.setattr(learning, "KNOWN_FRAMES", 2)
+    monkeypatch.setattr(learning, "KNOWN_SIZE", 32)
+
+
+@pytest.fixture
+def bank(tmp_path):
+    return AdapterBank(tmp_path / "adapters", base_sha256=BASE)
+
+
+def learn(bank, *volumes, **changes):
+    return Learning(
+        base=narrow_network(),
+        bank=bank,
+        name="site",
+        volumes=volumes,
+        **{
+            "settings": QUICK,
+            "rules": ANYTHING,
+            "propagation": PropagationConfig(size=48, precision=Precision.FLOAT32),
+            **changes,
+        },
+    )
+
+
+VOLUMES = tuple(ball_volume(seed) for seed in range(5))
+
+
+def test_a_version_that_passes_is_published_with_a_report_and_its_run_is_cleared_away(bank):
+    card = learn(bank, *VOLUMES).run()
+    assert bank.published("site") == card.version == 1
+    assert not card.provisional
+    assert card.labels == ("ball",)
+    assert card.modalities == ("grey",)
+    assert [case.role for case in card.cases].count("validation") == 2
+    assert {case.image_sha256 for case in card.cases} == {volume.image_sha256 for volume in VOLUMES}
+    report = (bank.path("site", 1) / REPORT).read_text()
+    assert "| ball |" in report
+    assert not any((bank.folder / "site" / RUNS).iterdir())
+
+
+def test_a_version_that_does_not_pass_stays_a_candidate_and_what_was_in_force_stays(bank):
+    learn(bank, *VOLUMES).run()
+    card = learn(bank, *VOLUMES, rules=NOTHING, settings=replace(QUICK, seed=1)).run()
+    assert not card.accepted
+    assert card.parent == 1
+    assert "stays a candidate" in card.reasons[0]
+    assert bank.versions("site") == [1, 2]
+    assert bank.published("site") == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_with_too_few_images_numbers_are_cross_validated_and_called_provisional(bank, count):
+    card = learn(bank, *VOLUMES[:count]).run()
+    assert card.provisional
+    assert card.metrics["overall"]["pairs"] >= count
+    assert "Provisional" in (bank.path("site", 1) / REPORT).read_text()
+
+
+def test_an_image_that_validates_never_trains_whatever_comes_later(bank, monkeypatch):
+    trained = []
+    original = Learning._adapted
+
+    def noted(self, training, validation, folder, *, parent):
+        if folder.name == "final":
+            trained.extend(volume.image_sha256 for volume in training)
+        return original(self, training, validation, folder, parent=parent)
+
+    monkeypatch.setattr(Learning, "_adapted", noted)
+    for count in (3, 5):
+        learn(bank, *VOLUMES[:count]).run()
+    registry = SplitRegistry(bank.folder / "site")
+    assert {registry.role(sha256).value for sha256 in trained} == {"training"}
+
+
+def test_a_training_that_is_stopped_changes_nothing_and_goes_on_later(bank):
+    learn(bank, *VOLUMES).run()
+    longer = replace(QUICK, steps=4, seed=1)
+    asked = iter([False, True, True, True])
+    with pytest.raises(LearningStoppedError, match="goes on from there"):
+        learn(bank, *VOLUMES, settings=longer, should_stop=lambda: next(asked)).run()
+    assert bank.published("site") == 1
+    assert bank.versions("site") == [1]
+    steps = []
+    card = learn(bank, *VOLUMES, settings=longer, should_stop=lambda: bool(steps.append(1))).run()
+    assert card.version == 2
+    whole = learn(AdapterBank(bank.folder.parent / "other", base_sha256=BASE), *VOLUMES)
+    whole.bank.publish("site", whole.bank.add(bank.card("site", 1), bank.load("site", 1).weights).version)
+    unbroken = replace_settings(whole, longer).run()
+    theirs, ours = whole.bank.load("site", unbroken.version).weights, bank.load("site", 2).weights
+    assert all(torch.equal(ours.tensors[name], value) for name, value in theirs.tensors.items())
+
+
+def replace_settings(learning, settings):
+    learning.settings = settings
+    return learning
+
+
+def test_nothing_to_learn_from_is_said_so(bank):
+    empty = replace(VOLUMES[0], labels=VOLUMES[0].labels * 0)
+    with pytest.raises(AdapterError, match="no accepted label"):
+        learn(bank, empty).run()
+
+
+def test_only_the_adapters_and_nothing_else_is_learned(tmp_path):
+    base = narrow_network()
+    before = {name: value.clone() for name, value in base.state_dict().items()}
+    weights = adapt(base, stored_clips(tmp_path), QUICK, folder=tmp_path / "run", parent=None, device=CPU)
+    assert all(torch.equal(before[name], value) for name, value in base.state_dict().items())
+    assert weights.tensors
+    assert all(".adapter." in name for name in weights.tensors)
+    with_decoder = adapt(
+        base, stored_clips(tmp_path), replace(QUICK, decoder=True), folder=tmp_path / "d", parent=None, device=CPU
+    )
+    assert with_decoder.has_decoder
+
+
+def stored_clips(tmp_path):
+    from imos_engine.training.accepted.clip_store import store_volume
+
+    store_volume(VOLUMES[0], tmp_path / "stored")
+    return ClipFactory((tmp_path / "stored",), (), 0.0)
+
+
+def test_adapters_begin_as_their_parents(tmp_path):
+    parent = made_weights(seed=5)
+    still = replace(QUICK, steps=1, learning_rate=1e-30)
+    weights = adapt(narrow_network(), stored_clips(tmp_path), still, folder=tmp_path / "r", parent=parent, device=CPU)
+    learned = [name for name in parent.tensors if "running" not in name and "num_batches" not in name]
+    assert all(torch.allclose(weights.tensors[name], parent.tensors[name], atol=1e-6) for name in learned)
+
+
+def test_a_run_out_of_memory_goes_on_with_fewer_clips_at_a_time_and_then_on_the_cpu():
+    config = recipe_for(LearningSettings(), volumes=3, continues=False, refined=True, device=CPU)
+    assert config.trainable is Trainable.ADAPTERS
+    smaller, device = with_less_memory(config, torch.device("cuda"), MemoryError())
+    assert (smaller.phases[0].batch, smaller.phases[0].accumulate, device.type) == (1, 4, "cuda")
+    _, device = with_less_memory(smaller, device, MemoryError())
+    assert device.type == "cpu"
+    with pytest.raises(MemoryError, match="smaller size"):
+        with_less_memory(smaller, device, MemoryError())
+
+
+def test_training_goes_on_after_memory_ran_out(tmp_path, monkeypatch):
+    from imos_engine.training.accepted import run
+
+    batches, original = [], run.train
+
+    def failing(config, **options):
+        batches.append(config.phases[0].batch)
+        if len(batches) == 1:
+            raise RuntimeError("CUDA out of memory. Tried to allocate")
+        return original(config, **options)
+
+    monkeypatch.setattr(run, "train", failing)
+    settings = replace(QUICK, batch=2)
+    assert adapt(
+        narrow_network(), stored_clips(tmp_path), settings, folder=tmp_path / "r", parent=None, device=CPU
+    ).tensors
+    assert batches == [2, 1]
+
+
+def test_shuffled_labels_are_refused_after_real_training(bank):
+    """A narrow network learns the ball, decoder included; then labels that lie elsewhere would unlearn it."""
+    settings = LearningSettings(
+        steps=60, decoder=True, frames=3, size=48, batch=2, accumulate=1, replay=0.0, learning_rate=3e-3
+    )
+    rules = GateRules(known_looks=2)  # a narrow network knows no looks
+    good = learn(bank, *VOLUMES, settings=settings, rules=rules).run()
+    assert good.accepted
+    assert good.metrics["overall"]["after"] > good.metrics["overall"]["before"] + 0.1
+    registry = SplitRegistry(bank.folder / "site")
+    mixed = [
+        volume if registry.role(volume.image_sha256).value == "validation" else ball_volume(seed, shuffled=True)
+        for seed, volume in enumerate(VOLUMES)
+    ]
+    bad = learn(bank, *mixed, settings=settings, rules=rules).run()
+    assert not bad.accepted
+    assert bank.published("site") == good.version
