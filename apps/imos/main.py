@@ -17,12 +17,17 @@ from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.config import TaskConfig
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.scoring import ScoringMethod
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.others.class_utils import get_class_names
 from monailabel.utils.others.generic import remove_file
 
 import imos_engine.propagation  # noqa: F401 (first here, not in a request: only now is this folder on the module path)
 import lib.configs
 from imos_engine.volume_file import read_volume
+from lib.activelearning.choice import Order
+from lib.activelearning.strategies import NextImage
 from lib.calls import this_call
 from lib.datastore.frame_datastore import cache_folder
 from lib.datastore.labelled import LabelledFolder, LabelledSeries
@@ -35,7 +40,9 @@ from lib.frames.volume import frame_axis
 from lib.infers.carrier import Carrier
 from lib.infers.options import read_flag, read_options
 from lib.infers.saving import Saving, read_saving
+from lib.scoring.methods import Agreement, Uncertainty
 from lib.settings import read_settings
+from lib.trainers.adapters import AdapterTrainer
 from lib.version import VERSION
 
 logger = logging.getLogger(__name__)
@@ -92,6 +99,18 @@ class MyApp(MONAILabelApp):
             tasks[name] = config.infer()
         logger.info("Offering %s", listed(tasks))
         return tasks
+
+    def init_trainers(self) -> dict[str, TrainTask]:
+        """One: it retrains adapters, whichever model gave the labels."""
+        return {"imos": AdapterTrainer(self.settings)}
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        """Which image to annotate next."""
+        return {order.value: NextImage(order) for order in Order}
+
+    def init_scoring_methods(self) -> dict[str, ScoringMethod]:
+        """Numbers that the strategies go by."""
+        return {"imos_uncertainty": Uncertainty(), "imos_agreement": Agreement()}
 
     def infer(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
         """Run one request. Unlike MONAI Label's own, it reads an image only by its id, its upload or its session.
