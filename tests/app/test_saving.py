@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.app.images import BALL, CENTRE, CLICKS, SEED_SLICE, SHAPE, on_slices
+from tests.app.new_images import new_image
 from tests.app.server import array_of
 
 LIVER = {**CLICKS, "label": "liver", "propagate": False, "save_as": "its name"}
@@ -28,14 +29,14 @@ def test_a_reply_is_saved_only_when_asked(server):
 
 
 def test_a_saved_reply_is_the_final_label_of_its_image(server):
-    labels, answer = server.infer("rotated", LIVER)
-    kept, names = saved_label(server, "rotated")
+    name = new_image(server, "rotated")
+    labels, answer = server.infer(name, LIVER)
+    kept, names = saved_label(server, name)
     np.testing.assert_array_equal(kept, labels)
-    assert answer["imos"]["saved"] == {"label": "rotated", "tag": "final", "names": {"liver": 1}, "series": None}
+    assert answer["imos"]["saved"] == {"label": name, "tag": "final", "names": {"liver": 1}, "series": None}
     assert names == {"liver": 1}
-    image = nibabel.load(server.studies / "rotated.nii.gz")
-    label = nibabel.load(server.studies / "labels" / "final" / "rotated.nii.gz")
-    np.testing.assert_allclose(label.affine, image.affine, atol=1e-5)
+    label = nibabel.load(server.studies / "labels" / "final" / f"{name}.nii.gz")
+    np.testing.assert_allclose(label.affine, affine_of(server, name), atol=1e-5)
 
 
 def test_structures_that_overlap_keep_what_each_had_unless_one_takes_it(server, label_file):
@@ -43,43 +44,44 @@ def test_structures_that_overlap_keep_what_each_had_unless_one_takes_it(server, 
     kidney, liver = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
     kidney[5:15, 5:15, 4], liver[10:20, 5:15, 4] = 1, 1
     shared = int((kidney & liver).sum())
+    image = new_image(server, "flipped")
 
     def save(mask, name, **options):
         params = {"selected_label_name": name, "propagate": False, "save_as": "its name", **options}
-        return server.infer("flipped", params, label=label_file(mask, nibabel_affine(server, "flipped")))[1]["imos"]
+        return server.infer(image, params, label=label_file(mask, affine_of(server, image)))[1]["imos"]
 
     save(kidney, "kidney")
     warnings = save(liver, "liver")["warnings"]
-    labels, names = saved_label(server, "flipped")
+    labels, names = saved_label(server, image)
     np.testing.assert_array_equal(labels == names["kidney"], kidney)
     np.testing.assert_array_equal(labels == names["liver"], liver & ~kidney & 1)
     assert any(f"{shared} voxels of 'liver'" in warning and "save_over" in warning for warning in warnings)
 
     save(liver, "liver", save_over=True)
-    labels, names = saved_label(server, "flipped")
+    labels, names = saved_label(server, image)
     np.testing.assert_array_equal(labels == names["liver"], liver)
     np.testing.assert_array_equal(labels == names["kidney"], kidney & ~liver & 1)
 
     save(np.roll(liver, 20, axis=1), "liver")
-    labels, again = saved_label(server, "flipped")
+    labels, again = saved_label(server, image)
     np.testing.assert_array_equal(labels == names["liver"], np.roll(liver, 20, axis=1))
     np.testing.assert_array_equal(labels == names["kidney"], kidney & ~liver & 1)
     assert again == names
 
 
-def nibabel_affine(server, image):
+def affine_of(server, image):
     return nibabel.load(server.studies / f"{image}.nii.gz").affine
 
 
 def test_ohif_which_sends_no_name_chooses_one(server):
     """And is told so rather than saved over another structure that had no name either."""
-    nameless = {**CLICKS, "propagate": False}
-    reply = server.post("mirrored", {**nameless, "save_as": "its name"})
+    nameless, image = {**CLICKS, "propagate": False}, new_image(server, "mirrored")
+    reply = server.post(image, {**nameless, "save_as": "its name"})
     assert reply.status_code == 422
     assert "choose one in save_as" in reply.json()["detail"].lower()
-    assert not (server.studies / "labels" / "final" / "mirrored.nii.gz").exists()
+    assert not (server.studies / "labels" / "final" / f"{image}.nii.gz").exists()
     for name in ("spleen", "left kidney"):
-        _, answer = server.infer("mirrored", {**nameless, "save_as": name, "save_over": "true"})
+        _, answer = server.infer(image, {**nameless, "save_as": name, "save_over": "true"})
     assert list(answer["imos"]["saved"]["names"]) == ["spleen", "left kidney"]
     assert answer["imos"]["saved"]["names"]["spleen"] == 2  # the server's value for it
 
@@ -90,11 +92,12 @@ def test_several_structures_of_one_reply_are_saved_each_under_its_name(server):
         "objects": {"liver": 6, "spleen": 9},
         "propagate": False,
     }
-    labels, answer = server.infer("nrrd", {**params, "save_as": "its name"})
-    kept, names = saved_label(server, "nrrd")
+    image = new_image(server, "oblique")
+    labels, answer = server.infer(image, {**params, "save_as": "its name"})
+    kept, names = saved_label(server, image)
     assert names == answer["imos"]["saved"]["names"] == {"liver": 1, "spleen": 2}
     np.testing.assert_array_equal(kept, np.select([labels == 6, labels == 9], [1, 2]))
-    reply = server.post("nrrd", {**params, "save_as": "liver"})
+    reply = server.post(image, {**params, "save_as": "liver"})
     assert reply.status_code == 422
     assert "2 structures" in reply.json()["detail"]
 
@@ -103,13 +106,14 @@ def test_a_label_that_slicer_submitted_keeps_its_segments_and_their_names(server
     scene = on_slices(BALL, [6], 1)
     scene[2:6, 38:44, 8] = 3
     told = {"label_info": [{"name": "aorta", "idx": 1}, {"name": "vein", "idx": 3}]}
-    affine = nibabel_affine(server, "ct")
-    server.client.save_label("ct", str(label_file(scene, affine)), tag="final", params=told)
+    image = new_image(server, "ct")
+    affine = affine_of(server, image)
+    server.client.save_label(image, str(label_file(scene, affine)), tag="final", params=told)
     mask = np.zeros(SHAPE, np.uint8)
     mask[30:34, 2:8, 8] = 1
     params = {"selected_label_name": "liver", "propagate": False, "save_as": "its name"}
-    server.infer("ct", params, label=label_file(mask, affine))
-    labels, names = saved_label(server, "ct")
+    server.infer(image, params, label=label_file(mask, affine))
+    labels, names = saved_label(server, image)
     assert names == {"aorta": 1, "vein": 3, "liver": 2}  # 1, the server's value for a liver, was taken
     np.testing.assert_array_equal(labels, scene + 2 * mask)
 
@@ -135,12 +139,12 @@ def test_an_image_that_the_datastore_does_not_hold_has_no_label(server):
 
 
 def test_a_saved_label_on_another_grid_is_not_overwritten(server, label_file):
-    other = np.ones((4, 4, 4), np.uint8)
-    server.client.save_label("mha", str(label_file(other)), tag="final", params={})
-    reply = server.post("mha", LIVER)
+    other, image = np.ones((4, 4, 4), np.uint8), new_image(server)
+    server.client.save_label(image, str(label_file(other)), tag="final", params={})
+    reply = server.post(image, LIVER)
     assert reply.status_code == 422
     assert "another grid" in reply.json()["detail"]
-    kept = array_of(server.studies / "labels" / "final" / "mha.nii.gz")
+    kept = array_of(server.studies / "labels" / "final" / f"{image}.nii.gz")
     np.testing.assert_array_equal(kept, other)
 
 
@@ -149,9 +153,11 @@ def test_slicers_empty_stroke_segments_do_not_shift_the_names(server, label_file
     scene = on_slices(BALL, [6], 1)
     scene[2:6, 38:44, 8] = 2
     told = {"label_info": [{"name": "aorta", "idx": 3}, {"name": "vein", "idx": 4}], "client_id": "user-xyz"}
-    server.client.save_label("permuted", str(label_file(scene, nibabel_affine(server, "permuted"))), "final", told)
+    image = new_image(server, "permuted")
+    affine = affine_of(server, image)
+    server.client.save_label(image, str(label_file(scene, affine)), "final", told)
     mask = np.zeros(SHAPE, np.uint8)
     mask[30:34, 2:8, 8] = 1
     params = {"selected_label_name": "spleen", "propagate": False, "save_as": "its name"}
-    server.infer("permuted", params, label=label_file(mask, nibabel_affine(server, "permuted")))
-    assert saved_label(server, "permuted")[1] == {"aorta": 1, "vein": 2, "spleen": 3}
+    server.infer(image, params, label=label_file(mask, affine))
+    assert saved_label(server, image)[1] == {"aorta": 1, "vein": 2, "spleen": 3}

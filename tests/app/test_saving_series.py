@@ -10,6 +10,7 @@ import requests
 from imos_engine.volume_file import read_volume, write_labels
 from lib.datastore.labelled import LabelledSeries
 from lib.datastore.segmentation_object import read_masks, read_slices
+from lib.datastore.segmentation_shelf import SegmentationShelf
 from lib.datastore.structures import Origin, Structures
 from lib.errors import RequestError
 from scripts.ohif.debian import ORTHANC_FILES
@@ -108,10 +109,7 @@ def test_a_structure_replaces_its_own_segment_alone(stored):
 
 
 def test_a_server_that_deletes_nothing_keeps_all_that_was_saved(stored, monkeypatch):
-    def refuse(*_):
-        raise requests.HTTPError("405 Method Not Allowed")
-
-    monkeypatch.setattr(stored.client, "delete_series", refuse)
+    monkeypatch.setattr(SegmentationShelf, "_remove_from_orthanc", lambda *_: False)
     stored.save(kidney=KIDNEY)
     stored.save(liver=LIVER)
     stored.save(kidney=np.roll(KIDNEY, 3, axis=1))

@@ -10,6 +10,7 @@ import pytest
 
 from imos_engine.metrics.overlap import dice
 from tests.app.images import AFFINES, BALL, CENTRE, CLICKS, FOUND, RADII, SEED_SLICE, SHAPE, on_slices
+from tests.app.new_images import new_image
 from tests.app.server import array_of
 from tests.app.slicer import BOUNDARY, DEFAULT_CLIENT_ID, Slicer, encoded
 
@@ -50,13 +51,13 @@ def scene_of(**drawn):
 
 
 def strokes_on(axis, *indices):
-    """Strokes on slices across one axis, on the ball and around it."""
-    along = next(other for other in range(3) if other != axis)
+    """Crosses on the ball and frames around it, on slices across one axis."""
     on_ball, around = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
     for index in indices:
         at = list(CENTRE)
         at[axis] = index
-        on_ball |= line(along, int(RADII[along]) - 3, at=at)
+        for along in (other for other in range(3) if other != axis):
+            on_ball |= line(along, int(RADII[along]) - 3, at=at)
         around |= frame_around(axis, index)
     return {"foreground_scribbles": on_ball, "background_scribbles": around}
 
@@ -200,18 +201,20 @@ def test_an_option_that_a_person_changes_is_obeyed(slicer):
 
 def test_the_scene_that_is_submitted_is_the_label(slicer):
     scene = scene_of(spleen=on_slices(BALL, [6]) > 0)
-    answer = slicer.submit("constant", scene)
+    image = new_image(slicer.server)
+    answer = slicer.submit(image, scene)
     assert answer.status == 200
-    stored = slicer.server.studies / "labels" / "final" / "constant.nii.gz"
+    stored = slicer.server.studies / "labels" / "final" / f"{image}.nii.gz"
     np.testing.assert_array_equal(array_of(stored) > 0, scene["spleen"])
     listed = json.loads((slicer.server.studies / "datastore_v2.json").read_text())
-    assert listed["objects"]["constant"]["labels"]["final"]["info"]["label_info"]
+    assert listed["objects"][image]["labels"]["final"]["info"]["label_info"]
 
 
 def test_a_reply_that_is_saved_joins_the_scene_that_was_submitted(slicer):
-    slicer.submit("nan", scene_of(spleen=on_slices(BALL, [6]) > 0))
+    image = new_image(slicer.server)
+    slicer.submit(image, scene_of(spleen=on_slices(BALL, [6]) > 0))
     slicer.chosen = {"save_as": "its name", "propagate": False}
-    answer = slicer.smart_edit("nan", "liver", [[30, 40, 8]], [[2, 2, 8]])
+    answer = slicer.smart_edit(image, "liver", [[30, 40, 8]], [[2, 2, 8]])
     assert list(answer.params["imos"]["saved"]["names"]) == ["liver", "spleen"]
-    stored = array_of(slicer.server.studies / "labels" / "final" / "nan.nii.gz")
+    stored = array_of(slicer.server.studies / "labels" / "final" / f"{image}.nii.gz")
     assert (stored[..., 6] == answer.params["imos"]["saved"]["names"]["spleen"]).sum() == BALL[..., 6].sum()

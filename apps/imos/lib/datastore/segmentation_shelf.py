@@ -24,6 +24,7 @@ from lib.errors import RequestError
 logger = logging.getLogger(__name__)
 
 SERIES_UID = "0020000E"  # as DICOM JSON names it
+SECONDS_TO_DELETE = 30
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,11 +92,23 @@ class SegmentationShelf:
 
     def _remove(self, segmentation: pydicom.Dataset) -> None:
         """Remove a segmentation that a newer one contains; a server that does not delete keeps both."""
-        study, series = segmentation.StudyInstanceUID, segmentation.SeriesInstanceUID
+        study, series = str(segmentation.StudyInstanceUID), str(segmentation.SeriesInstanceUID)
         try:
             self._client.delete_series(study, series)
         except requests.RequestException as error:
-            logger.warning("The older segmentation %s stays: the server does not delete it (%s)", series, error)
+            if not self._remove_from_orthanc(series):
+                logger.warning("The older segmentation %s stays: the server does not delete it (%s)", series, error)
+
+    def _remove_from_orthanc(self, series: str) -> bool:
+        """Whether the server is an Orthanc and removed it: that deletes over an interface of its own, not DICOMweb."""
+        root = str(self._client.base_url).rstrip("/").rpartition("/")[0]
+        try:
+            found = self._client._session.post(f"{root}/tools/lookup", data=series, timeout=SECONDS_TO_DELETE)
+            keys = [one["ID"] for one in found.json() if one["Type"] == "Series"] if found.ok else []
+            gone = [self._client._session.delete(f"{root}/series/{key}", timeout=SECONDS_TO_DELETE).ok for key in keys]
+        except (requests.RequestException, ValueError, TypeError, KeyError):
+            return False
+        return bool(gone) and all(gone)
 
 
 def _header(metadata: dict[str, Any]) -> pydicom.Dataset:
