@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from imos_engine.cli import calibrate, evaluate, fetch, propagate, train, train_prompts
+from imos_engine.cli import adapters, calibrate, evaluate, fetch, propagate, train, train_prompts
 
 FAILED = 1  # exit code; argparse itself exits with 2 for a command line it cannot read
 INTERRUPTED = 130
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"imos {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    for module in (propagate, evaluate, train, train_prompts, calibrate, fetch):
+    for module in (propagate, evaluate, train, train_prompts, calibrate, fetch, adapters):
         module.add_command(commands)
     return parser
 

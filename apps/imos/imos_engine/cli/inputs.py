@@ -42,14 +42,18 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
 
 def load_propagator(options: argparse.Namespace) -> Propagator:
     """The propagator that `add_network_options` describe."""
+    device = find_device(options.device)
+    return Propagator(load_network(_weights(options.weights)), settings=propagation_settings(options), device=device)
+
+
+def propagation_settings(options: argparse.Namespace) -> PropagationConfig:
+    """How frames are carried, as `add_network_options` describe it."""
     settings: dict[str, Any] = {}
     if options.precision != "auto":
         settings["precision"] = Precision(options.precision)
     if options.size is not None:
         settings["size"] = options.size or None
-    config = PropagationConfig(**settings)
-    device = find_device(options.device)
-    return Propagator(load_network(_weights(options.weights)), settings=config, device=device)
+    return PropagationConfig(**settings)
 
 
 def find_device(name: str) -> torch.device:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ from lib.trainers.statistics import newest_card, statistics
 from lib.trainers.tracking import track
 
 logger = logging.getLogger(__name__)
+
+VOXELS = ".voxels."  # folders of images and labels that a training has opened
 
 
 class AdapterTrainer(TrainTask):
@@ -67,9 +70,11 @@ class AdapterTrainer(TrainTask):
     def _learn(self, asked: TrainRequest, datastore: Datastore) -> Card:
         settings = self._settings
         base, bank = settings.weights, settings.adapter_bank
+        for left in bank.glob(f"{VOXELS}*"):  # by a training that was killed
+            shutil.rmtree(left, ignore_errors=True)
         in_main_thread = threading.current_thread() is threading.main_thread()
         with (
-            tempfile.TemporaryDirectory(prefix=".voxels.", dir=bank) as voxels,
+            tempfile.TemporaryDirectory(prefix=VOXELS, dir=bank) as voxels,
             interruptible() if in_main_thread else nullcontext(lambda: False) as interrupted,
         ):
             pacing = Pacing(SharedMachine(bank), interrupted=interrupted)

@@ -45,6 +45,7 @@ def statistics(card: Card) -> dict[str, Any]:
             "published": card.accepted,
             "provisional": card.provisional,
             "reasons": list(card.reasons),
+            "advice": card.metrics.get("advice"),
             "images": len(card.cases),
         },
     }

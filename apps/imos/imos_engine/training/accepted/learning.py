@@ -8,7 +8,7 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from imos_engine.network import ImosNetwork
 from imos_engine.network.adapter_weights import AdapterWeights, put_on
 from imos_engine.propagation import AdaptedPropagator
 from imos_engine.training.accepted.clip_store import store_volume
-from imos_engine.training.accepted.report import write_report
+from imos_engine.training.accepted.report import advice, write_report
 from imos_engine.training.accepted.run import ClipFactory, LearningSettings, adapt
 from imos_engine.training.loop import synthetic_source
 from imos_engine.training.validation import held_out_clips, mean_similarity, predicted_labels
@@ -78,15 +78,9 @@ class Learning:
             pairs = self._pairs(validation, before=None if parent is None else parent.weights, after=weights)
         verdict = judge(pairs, known_looks=self._known_looks(weights), rules=self.rules)
         card = self._card(training, validation, parent=parent, provisional=provisional)
+        told = {"seconds": round(monotonic() - started, 1), "advice": advice(card, verdict)}
         card = self.bank.add(
-            Card(
-                **{
-                    **vars(card),
-                    "metrics": {**verdict.to_dict(), "seconds": round(monotonic() - started, 1)},
-                    "accepted": verdict.passes,
-                    "reasons": verdict.reasons,
-                }
-            ),
+            replace(card, metrics={**verdict.to_dict(), **told}, accepted=verdict.passes, reasons=verdict.reasons),
             weights,
             write_report=lambda beside, card: write_report(beside, card, verdict, run=folder / "final"),
         )
@@ -127,7 +121,8 @@ class Learning:
         cases = [[(v.image_sha256, v.label_sha256) for v in part] for part in (training, validation)]
         fingerprint = hashlib.sha256(json.dumps([told, cases]).encode()).hexdigest()[:16]
         runs = self.bank.folder / self.name / RUNS
-        for other in runs.iterdir() if runs.is_dir() else ():
+        runs.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds voxels of patients while a run lasts
+        for other in runs.iterdir():
             if other.name != fingerprint:
                 shutil.rmtree(other, ignore_errors=True)
         return runs / fingerprint
@@ -179,9 +174,9 @@ class Learning:
         pairs = []
         for volume in volumes:
             scores = []
-            for identity, weights in (("before", before), ("after", after)):
+            for weights in (before, after):
                 self._refuse_if_stopped()
-                self._propagator.wear(weights, identity=(identity, id(weights)))
+                self._propagator.wear(weights, identity=object())  # weights that come and go share no identity
                 scores.append(carried_scores(self._propagator, volume))
             found, made = scores
             pairs += [
