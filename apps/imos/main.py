@@ -62,6 +62,9 @@ class MyApp(MONAILabelApp):
             description="Annotate one slice, get the volume: CT, MRI, ultrasound, endoscopy, electron microscopy",
             version=VERSION,
         )
+        # MONAI Label would start a process per scoring method at each start, training and question for the next image.
+        # The strategies read what they need themselves; scoring is for who asks for it.
+        self._auto_update_scoring = False
         server = sys.modules.get("monailabel.app")  # absent when the app is loaded outside of a server
         if server is not None:
             serve_inference_in_threads(server.app)
