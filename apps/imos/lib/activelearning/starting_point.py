@@ -13,7 +13,7 @@ from imos_engine.sequence import choose_slice_axis
 from imos_engine.volume_file import VolumeFileError, read_volume
 from lib.errors import RequestError
 from lib.frames.volume import FRAME_AXIS, frame_axis
-from lib.scoring.quality import SCORES
+from lib.scoring.quality import known_scores
 from lib.transforms.orientation import plane_of
 
 FRAME = "frame"  # the plane of a slice of a video
@@ -30,7 +30,7 @@ def starting_point(datastore: Datastore, image_id: str) -> dict[str, Any]:
         is_video = frame_axis(path) is not None
     except (VolumeFileError, RequestError, OSError):
         return {}
-    weakest: Mapping[str, Any] = (datastore.get_image_info(image_id).get(SCORES) or {}).get("weakest") or {}
+    weakest: Mapping[str, Any] = known_scores(datastore, image_id).get("weakest") or {}
     axis = weakest.get("axis")
     if axis is None:
         coarsest = choose_slice_axis(np.zeros(volume.shape, dtype=np.uint8), volume.spacing_mm)

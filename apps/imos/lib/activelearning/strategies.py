@@ -12,7 +12,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from lib.activelearning.choice import Candidate, Order, choose_next
 from lib.activelearning.starting_point import starting_point
-from lib.scoring.quality import SCORES, accepted_names
+from lib.scoring.quality import accepted_names, known_scores
 
 DESCRIPTIONS = {
     Order.FIRST: "The first image without an accepted label, by name",
@@ -41,7 +41,7 @@ class NextImage(Strategy):
                 image=image,
                 lacks=frozenset(wanted - accepted.get(image, set())),
                 seen=_last_shown(datastore.get_image_info(image), str(request.get("strategy"))),
-                uncertainty=_uncertainty(datastore.get_image_info(image), wanted),
+                uncertainty=_uncertainty(known_scores(datastore, image), wanted),
             )
             for image in sorted(datastore.list_images())
             if image not in accepted or wanted - accepted[image]
@@ -64,8 +64,8 @@ def _last_shown(info: Mapping[str, Any], strategy: str) -> float:
     return float(((info.get("strategy") or {}).get(strategy) or {}).get("ts", 0))
 
 
-def _uncertainty(info: Mapping[str, Any], wanted: frozenset[str]) -> float | None:
+def _uncertainty(scores: Mapping[str, Any], wanted: frozenset[str]) -> float | None:
     """How unsure the proposal is, 0 to 1; of the wanted labels where it tells them apart; None without one."""
-    by_label = (info.get(SCORES) or {}).get("uncertainty") or {}
+    by_label = scores.get("uncertainty") or {}
     values = [by_label[name] for name in wanted if name in by_label] or list(by_label.values())
     return max(values, default=None)

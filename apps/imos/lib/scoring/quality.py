@@ -21,6 +21,14 @@ def accepted_names(datastore: Datastore) -> dict[str, set[str]]:
     return accepted
 
 
+def known_scores(datastore: Datastore, image: str) -> dict[str, Any]:
+    """What scoring kept of an image, and how unsure its proposal is, as it is now; see `proposal_scores`."""
+    original = DefaultLabelTag.ORIGINAL.value
+    label = datastore.get_label_by_image_id(image, original)
+    fresh = proposal_scores(datastore.get_label_info(label, original) or {}) if label else {}
+    return {**(datastore.get_image_info(image).get(SCORES) or {}), **fresh}
+
+
 def proposal_scores(info: Mapping[str, Any]) -> dict[str, Any]:
     """How unsure a saved reply is, from the confidence that it came with.
 

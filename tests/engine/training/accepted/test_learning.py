@@ -75,7 +75,7 @@ def test_a_version_that_does_not_pass_stays_a_candidate_and_what_was_in_force_st
     assert bank.published("site") == 1
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 3])
 def test_with_too_few_images_numbers_are_cross_validated_and_called_provisional(bank, count):
     card = learn(bank, *VOLUMES[:count]).run()
     assert card.provisional

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 START_NAME = "start.safetensors"
 VALIDATIONS = 3  # looks at held-out clips during a run
+SHORTEST_INTERVAL = 20  # steps between two of them: each also draws the curves
 NO_MEMORY = ("out of memory", "can't allocate memory")  # what torch says of a GPU and of a CPU
 
 
@@ -91,7 +92,7 @@ def recipe_for(
         hardest_pixels=(1.0, 0.5),
     )
     held_out = ValidationConfig(
-        every=max(steps // VALIDATIONS, 1),
+        every=max(steps // VALIDATIONS, SHORTEST_INTERVAL),
         clips=4,
         frames=6,
         size=settings.size,
