@@ -44,7 +44,7 @@ class NextImage(Strategy):
                 uncertainty=_uncertainty(known_scores(datastore, image), wanted),
             )
             for image in sorted(datastore.list_images())
-            if image not in accepted or wanted - accepted[image]
+            if image not in accepted or (accepted[image] and wanted - accepted[image])  # unnamed labels are complete
         ]
         counts = {name: sum(name in names for names in accepted.values()) for name in known | wanted}
         chosen = choose_next(candidates, self._order, counts=counts, now=time(), chance=self._chance)
