@@ -19,8 +19,6 @@ from imos_engine.adapters import AdapterBank, AdapterError, Card
 from imos_engine.adapters.bank import sha256_of
 from imos_engine.adapters.turns import SharedMachine
 from imos_engine.network.checkpoint import load_network
-from imos_engine.training.accepted.learning import Learning, LearningStoppedError
-from imos_engine.training.interruption import interruptible
 from lib.errors import RequestError
 from lib.settings import AppSettings
 from lib.trainers.accepted_labels import accepted_volumes
@@ -62,12 +60,16 @@ class AdapterTrainer(TrainTask):
         self._settings.adapter_bank.mkdir(parents=True, exist_ok=True)
         try:
             card = self._learn(asked, datastore)
-        except (AdapterError, LearningStoppedError) as error:
+        except AdapterError as error:
             raise RequestError(str(error), status=409) from error
         track(card, self._settings.adapter_bank / card.name / str(card.version), asked)
         return statistics(card)
 
     def _learn(self, asked: TrainRequest, datastore: Datastore) -> Card:
+        # TensorBoard and matplotlib take seconds to import, which a server that never trains need not spend.
+        from imos_engine.training.accepted.learning import Learning
+        from imos_engine.training.interruption import interruptible
+
         settings = self._settings
         base, bank = settings.weights, settings.adapter_bank
         for left in bank.glob(f"{VOXELS}*"):  # by a training that was killed

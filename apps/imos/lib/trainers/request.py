@@ -11,7 +11,7 @@ import torch
 
 from imos_engine.adapters import AdapterError
 from imos_engine.adapters.bank import checked_name
-from imos_engine.training.accepted.run import LearningSettings
+from imos_engine.adapters.learning_settings import LearningSettings
 from lib.errors import RequestError
 
 DEFAULT_NAME = "site"

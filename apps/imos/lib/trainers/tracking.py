@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 
 from imos_engine.adapters import Card
-from imos_engine.training.journal import LOG_NAME, read_log
 from lib.trainers.request import TrainRequest
 
 logger = logging.getLogger(__name__)
@@ -18,7 +17,10 @@ def track(card: Card, folder: Path, asked: TrainRequest) -> None:
     """Log a version's settings, curves and report; a tracking server that fails does not undo a training."""
     if asked.tracking != "mlflow":
         return
-    import mlflow  # seconds, and only for those who ask
+    # Both take seconds to import, and only some ask.
+    import mlflow
+
+    from imos_engine.training.journal import LOG_NAME, read_log
 
     try:
         if asked.tracking_uri:

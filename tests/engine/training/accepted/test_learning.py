@@ -5,12 +5,13 @@ import torch
 
 from imos_engine.adapters import AdapterBank, AdapterError
 from imos_engine.adapters.gate import GateRules
+from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.adapters.split import SplitRegistry
 from imos_engine.config import Precision, PropagationConfig
 from imos_engine.training.accepted import learning
 from imos_engine.training.accepted.learning import RUNS, Learning, LearningStoppedError
 from imos_engine.training.accepted.report import REPORT
-from imos_engine.training.accepted.run import ClipFactory, LearningSettings, adapt, recipe_for, with_less_memory
+from imos_engine.training.accepted.run import ClipFactory, adapt, recipe_for, with_less_memory
 from imos_engine.training.recipe import Trainable
 from tests.engine.adapters.made import BASE, made_weights
 from tests.engine.narrow import narrow_network

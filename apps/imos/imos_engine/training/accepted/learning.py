@@ -20,6 +20,7 @@ from imos_engine.adapters import AdapterBank, AdapterError, AdapterVersion, Card
 from imos_engine.adapters.accepted import AcceptedVolume
 from imos_engine.adapters.choice import modality_of
 from imos_engine.adapters.gate import GateRules, Pair, judge
+from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.adapters.measure import carried_scores
 from imos_engine.adapters.split import FEWEST_VALIDATION, Role, SplitRegistry
 from imos_engine.config import PropagationConfig
@@ -28,7 +29,7 @@ from imos_engine.network.adapter_weights import AdapterWeights, put_on
 from imos_engine.propagation import AdaptedPropagator
 from imos_engine.training.accepted.clip_store import store_volume
 from imos_engine.training.accepted.report import advice, write_report
-from imos_engine.training.accepted.run import ClipFactory, LearningSettings, adapt
+from imos_engine.training.accepted.run import ClipFactory, adapt
 from imos_engine.training.loop import synthetic_source
 from imos_engine.training.validation import held_out_clips, mean_similarity, predicted_labels
 
@@ -39,7 +40,7 @@ NEW_WEIGHT = 2.0  # how often a label that the parent has not seen is drawn, aga
 KNOWN_CLIPS, KNOWN_FRAMES, KNOWN_SIZE, KNOWN_SEED = 6, 6, 96, 770_001  # random sequences that show what was known
 
 
-class LearningStoppedError(Exception):
+class LearningStoppedError(AdapterError):
     """Somebody asked the training to stop; its run can be resumed."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.config import AdapterConfig
 from imos_engine.network import ImosNetwork
 from imos_engine.network.adapter_weights import AdapterWeights, adapter_weights, put_on
@@ -25,36 +26,6 @@ START_NAME = "start.safetensors"
 VALIDATIONS = 3  # looks at held-out clips during a run
 SHORTEST_INTERVAL = 20  # steps between two of them: each also draws the curves
 NO_MEMORY = ("out of memory", "can't allocate memory")  # what torch says of a GPU and of a CPU
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearningSettings:
-    """How a retraining learns; what is None is sized to the number of labels."""
-
-    steps: int | None = None  # optimizer steps
-    decoder: bool = False  # train the decoder along with the adapters
-    replay: float = 0.25  # share of random sequences among the clips
-    frames: int = 4  # of a clip
-    size: int = 128  # pixels, side of a clip's frames
-    batch: int = 2  # clips per forward pass
-    accumulate: int = 2  # forward passes per step
-    learning_rate: float | None = None  # at the start of the run
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.replay <= 1:
-            raise ValueError(f"replay is a share of the clips, 0 to 1; got {self.replay}")
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"a training needs at least 1 step, got {self.steps}")
-
-    @property
-    def trainable(self) -> Trainable:
-        """What the optimizer moves."""
-        return Trainable.ADAPTERS_AND_DECODER if self.decoder else Trainable.ADAPTERS
-
-    def steps_for(self, volumes: int) -> int:
-        """Steps for this many labelled volumes: a first one is worth 80, each further one 20, to 300 at most."""
-        return self.steps or min(60 + 20 * volumes, 300)
 
 
 @dataclass(frozen=True)
@@ -105,7 +76,7 @@ def recipe_for(
         network="small" if refined else "xmem",  # weights are given, so this only says whether a refiner is expected
         seed=settings.seed,
         validation=held_out,
-        trainable=settings.trainable,
+        trainable=Trainable.ADAPTERS_AND_DECODER if settings.decoder else Trainable.ADAPTERS,
         freeze_batch_norm=True,
         precision=native_precision(device),
         average_decay=0.95,

@@ -1,0 +1,30 @@
+"""How a retraining learns. Apart from the training itself, which takes seconds to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningSettings:
+    """How a retraining learns; what is None is sized to the number of labels."""
+
+    steps: int | None = None  # optimizer steps
+    decoder: bool = False  # train the decoder along with the adapters
+    replay: float = 0.25  # share of random sequences among the clips
+    frames: int = 4  # of a clip
+    size: int = 128  # pixels, side of a clip's frames
+    batch: int = 2  # clips per forward pass
+    accumulate: int = 2  # forward passes per step
+    learning_rate: float | None = None  # at the start of the run
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.replay <= 1:
+            raise ValueError(f"replay is a share of the clips, 0 to 1; got {self.replay}")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"a training needs at least 1 step, got {self.steps}")
+
+    def steps_for(self, volumes: int) -> int:
+        """Steps for this many labelled volumes: a first one is worth 80, each further one 20, to 300 at most."""
+        return self.steps or min(60 + 20 * volumes, 300)
