@@ -11,6 +11,7 @@ from imos_engine.propagation.next_slice import (
     distance_to_seeds,
     expected_losses,
     next_frame,
+    review_gain,
 )
 
 EVEN = GainConfig(share_won=1.0)
@@ -102,6 +103,15 @@ def test_a_seed_counts_double_where_two_are_equally_near():
     np.testing.assert_allclose(distance_to_seeds(np.array([2.0, 5.0]), 0, math.inf), [2, 5])
 
 
+def test_a_better_seed_makes_every_mask_better_that_follows_it():
+    config = GainConfig(prompted_dice=0.8)
+    assert review_gain(carried([1.0] * 8, given=(3,)), config) == pytest.approx(0.2)
+    assert review_gain(carried([0.5] * 8, given=()), config) == pytest.approx(0.1)
+    followed = carried([0.9] * 4 + [0.1] * 4, areas=[100] * 4 + [0] * 4)
+    assert review_gain(followed, config) == pytest.approx(0.18)  # empty frames follow nothing
+    assert review_gain(carried([1.0] * 8, given=(3,)), GainConfig(prompted_dice=1.0)) == 0
+
+
 def test_with_everything_annotated_or_certain_there_is_nothing_to_suggest():
     assert next_frame(carried([0.5] * 3, given=(0, 1, 2))) is None
     assert next_frame(carried([1.0] * 8, given=(2,))) is None
@@ -123,7 +133,9 @@ def test_the_gain_shrinks_as_frames_are_annotated():
     assert gains == sorted(gains, reverse=True)
 
 
-@pytest.mark.parametrize("wrong", [{"fading": 0}, {"share_won": 0}, {"share_won": 1.1}, {"least": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"fading": 0}, {"share_won": 0}, {"share_won": 1.1}, {"least": 1}, {"prompted_dice": 2}]
+)
 def test_settings_without_meaning_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         GainConfig(**wrong)

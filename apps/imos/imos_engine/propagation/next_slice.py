@@ -25,6 +25,7 @@ class GainConfig:
     fading: float = 2.0  # frames beyond an object's end over which the chance that it goes on falls to 1/e
     share_won: float = 0.65  # of the gain by this rule, what was really won on average
     least: float = 0.005  # Dice; a correction that should win less is not worth the effort
+    prompted_dice: float = 0.8  # of the mask that a few strokes, points or a box make of their slice
 
     def __post_init__(self) -> None:
         """Refuse what is no length or share."""
@@ -34,6 +35,8 @@ class GainConfig:
             raise ValueError(f"share_won must lie above 0 and not above 1, got {self.share_won}")
         if not 0 <= self.least < 1:
             raise ValueError(f"least must lie between 0 and 1, got {self.least}")
+        if not 0 <= self.prompted_dice <= 1:
+            raise ValueError(f"prompted_dice must lie between 0 and 1, got {self.prompted_dice}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,16 @@ def next_frame(carried: CarriedObject, config: GainConfig | None = None) -> Next
             gain = min(float(gains[at]), 1.0)
             best = NextFrame(frame=int(places[at]), gain=gain, first=int(places[0]), last=int(places[-1]))
     return best
+
+
+def review_gain(carried: CarriedObject, config: GainConfig | None = None) -> float:
+    """Dice of the whole sequence, 0 to 1, that the true mask should win in place of an only seed that was prompted.
+
+    What is wrong in the seed is carried everywhere: every mask becomes as much better as the seed does.
+    """
+    config = config or GainConfig()
+    right = sum(area * carried.confidence[frame] for frame, area in carried.areas.items())
+    return (1.0 - config.prompted_dice) * right / (sum(carried.areas.values()) or 1)
 
 
 def expected_losses(carried: CarriedObject, *, fading: float) -> Numbers:
