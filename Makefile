@@ -21,7 +21,7 @@ help:  ## list the verbs
 demo: $(STAMP)  ## one scribbled slice of a real volume -> the volume, saved, scored, drawn [STUDIES=folder SEEDS=file]
 	@$(BIN)/python -m scripts.demo $(if $(STUDIES),--studies "$(STUDIES)") $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-test: $(STAMP)  ## run all tests
+test: $(STAMP)  ## run all tests; those in OHIF install Debian's Orthanc and Chromium where they may, else skip
 	$(BIN)/python -m pytest
 
 serve: $(STAMP)  ## start the server for your images: make serve STUDIES=folder [HOST=127.0.0.1 PORT=8000 CONF="key value"]

@@ -4,14 +4,18 @@ A voxel's index (i, j, k) is OHIF's: i along a slice's rows, j along its columns
 of the cross product of the two, whatever the instance numbers say.
 """
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pydicom
+from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
 
+JPEG_2000_START = b"\xff\x4f\xff\x51"
 STORAGE = {
     "CT": "1.2.840.10008.5.1.4.1.1.2",
     "MR": "1.2.840.10008.5.1.4.1.1.4",
@@ -88,6 +92,20 @@ def write_series(folder, volume, acquisition, *, patient="Phantom", description=
         slice_.save_as(path, write_like_original=False)
         files.append(path)
     return Series(study=study, uid=series, files=tuple(sorted(files)))
+
+
+def compressed(series):
+    """The same files, their pixels packed without loss as JPEG 2000."""
+    for path in series.files:
+        instance = read_back(path)
+        packed = io.BytesIO()
+        Image.fromarray(instance.pixel_array.astype(np.uint16)).save(packed, "JPEG2000", no_jp2=True)
+        instance.PixelData = encapsulate([packed.getvalue()])
+        instance["PixelData"].is_undefined_length = True
+        instance.PixelRepresentation = 0
+        instance.file_meta.TransferSyntaxUID = JPEG2000Lossless
+        instance.save_as(path)
+    return series
 
 
 def write_report(folder, study):

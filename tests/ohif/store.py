@@ -10,7 +10,7 @@ import numpy as np
 
 from scripts.ohif.orthanc import Orthanc
 
-SECONDS_KNOWN = 2.0  # for which the app believes its list of series
+SECONDS_TO_LIST = 20.0  # until a series that came must be offered
 # What the panel adds to its points.
 OHIF_PARAMS = {
     "result_extension": ".nrrd",
@@ -53,9 +53,15 @@ class Store:
         return labels_of_nrrd(reply.content)
 
     def listed(self):
-        """How many images the app offers, a moment after something arrived."""
-        time.sleep(SECONDS_KNOWN + 0.5)
+        """How many images the app offers; for two seconds it believes its own list."""
         return httpx.get(f"{self.app}/datastore/", timeout=60).json()["total"]
+
+    def listed_after(self, before):
+        """How many images it offers once that changes from `before`."""
+        deadline = time.monotonic() + SECONDS_TO_LIST
+        while (now := self.listed()) == before and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return now
 
 
 def labels_of_nrrd(content):

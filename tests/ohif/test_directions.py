@@ -6,6 +6,7 @@ import SimpleITK
 
 from imos_engine.metrics.overlap import dice
 from tests.ohif.acquisitions import PLANES, Acquisition, write_series
+from tests.ohif.store import labels_of_nrrd
 
 SHAPE = (48, 40, 16)
 CENTRE = (30, 14, 5)  # nearer to one end of every axis: a mirrored or permuted mask misses the object
@@ -23,17 +24,34 @@ def picture(truth):
     return (np.where(truth, 320, 120) + noise).round().astype(np.int16)
 
 
-@pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
-@pytest.mark.parametrize("plane", PLANES)
-def test_a_click_is_answered_where_the_object_is(store, tmp_path, plane, descending):
-    truth = object_at()
-    acquisition = Acquisition(plane=plane, descending=descending)
-    series = store.add(write_series(tmp_path, picture(truth), acquisition))
-    labels = store.infer(series.uid, [list(CENTRE)], BACKGROUND)
+@pytest.fixture(
+    scope="module",
+    params=[Acquisition(plane=plane, descending=descending) for plane in PLANES for descending in (False, True)],
+    ids=lambda acquisition: f"{acquisition.plane}-{'descending' if acquisition.descending else 'ascending'}",
+)
+def answered(request, store, tmp_path_factory):
+    """An acquisition, and the reply to clicks on its object."""
+    series = store.add(write_series(tmp_path_factory.mktemp("series"), picture(object_at()), request.param))
+    reply = store.post(series.uid, [list(CENTRE)], BACKGROUND)
+    assert reply.status_code == 200, reply.text
+    return request.param, reply.content
+
+
+def test_a_click_is_answered_where_the_object_is(answered):
+    labels, truth = labels_of_nrrd(answered[1]), object_at()
     assert labels.shape == SHAPE
     assert labels[CENTRE] > 0
     assert dice(labels > 0, truth) > 0.75
     np.testing.assert_allclose(np.argwhere(labels).mean(0), CENTRE, atol=1.5)
+
+
+def test_the_reply_lies_in_the_patient_where_the_series_does(answered, tmp_path):
+    acquisition, content = answered
+    path = tmp_path / "reply.nrrd"
+    path.write_bytes(content)
+    image = SimpleITK.ReadImage(str(path))
+    for voxel in ((0, 0, 0), CENTRE, tuple(side - 1 for side in SHAPE)):
+        np.testing.assert_allclose(image.TransformIndexToPhysicalPoint(voxel), acquisition.position(voxel), atol=1e-3)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -47,16 +65,3 @@ def test_a_painted_end_stays_at_its_end(store, tmp_path, axis):
     assert held.min() >= first
     assert held.max() <= last
     assert labels[CENTRE] > 0
-
-
-@pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
-@pytest.mark.parametrize("plane", PLANES)
-def test_the_reply_lies_in_the_patient_where_the_series_does(store, tmp_path, plane, descending):
-    acquisition = Acquisition(plane=plane, descending=descending)
-    series = store.add(write_series(tmp_path, picture(object_at()), acquisition))
-    reply = store.post(series.uid, [list(CENTRE)], BACKGROUND, propagate=False)
-    path = tmp_path / "reply.nrrd"
-    path.write_bytes(reply.content)
-    image = SimpleITK.ReadImage(str(path))
-    for voxel in ((0, 0, 0), CENTRE, tuple(side - 1 for side in SHAPE)):
-        np.testing.assert_allclose(image.TransformIndexToPhysicalPoint(voxel), acquisition.position(voxel), atol=1e-3)

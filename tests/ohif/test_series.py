@@ -3,25 +3,57 @@
 import httpx
 import numpy as np
 import pytest
+from pydicom.uid import generate_uid
 
-from tests.ohif.acquisitions import Acquisition, write_report, write_series
+from tests.app.videos import SEED_FRAME, centre, colour_frames, grey_frames, truth, write_dicom
+from tests.ohif.acquisitions import JPEG_2000_START, Acquisition, compressed, read_back, write_report, write_series
 from tests.ohif.test_directions import BACKGROUND, CENTRE, object_at, picture
 
+MODALITIES = ("CT", "MR", "PT", "US", "OT")
 
-@pytest.mark.parametrize("modality", ["CT", "MR", "PT", "US", "OT"])
-def test_a_series_of_any_modality_is_offered_and_answered(store, tmp_path, modality):
+
+def test_series_of_every_modality_are_offered_and_answered(store, tmp_path):
     before = store.listed()
-    series = store.add(write_series(tmp_path, picture(object_at()), Acquisition(modality=modality)))
-    assert store.listed() == before + 1
-    labels = store.infer(series.uid, [list(CENTRE)], BACKGROUND, propagate=False)
-    assert labels[CENTRE] > 0
+    series = [
+        store.add(write_series(tmp_path / one, picture(object_at()), Acquisition(modality=one))) for one in MODALITIES
+    ]
+    assert store.listed_after(before) == before + len(MODALITIES)
+    for one in series:
+        assert store.infer(one.uid, [list(CENTRE)], BACKGROUND, propagate=False)[CENTRE] > 0
 
 
 def test_a_series_without_images_is_not_offered(store, tmp_path):
-    series = store.add(write_series(tmp_path / "images", picture(object_at()), Acquisition()))
     before = store.listed()
-    store.add(write_report(tmp_path / "report", series.study))
-    assert store.listed() == before
+    study = store.add(write_series(tmp_path / "images", picture(object_at()), Acquisition())).study
+    store.add(write_report(tmp_path / "report", study))
+    assert store.listed_after(before) == before + 1
+
+
+def test_a_compressed_series_is_fetched_as_it_is_stored(store, tmp_path):
+    """Orthanc cannot decompress JPEG 2000: nobody but the reader has to."""
+    volume = picture(object_at())
+    plain = write_series(tmp_path, volume, Acquisition(plane="sagittal", descending=True))
+    series = store.add(compressed(plain))
+    labels = store.infer(series.uid, [list(CENTRE)], BACKGROUND, propagate=False)
+    assert labels[CENTRE] > 0
+    frames = (
+        f"studies/{series.study}/series/{series.uid}/instances/{read_back(series.files[0]).SOPInstanceUID}/frames/1"
+    )
+    wanted = {"accept": 'multipart/related; type="application/octet-stream"; transfer-syntax=*'}
+    frame = httpx.get(f"{store.app}/proxy/dicom/wado/{frames}", headers=wanted, timeout=60)  # as OHIF asks for it
+    assert frame.status_code == 200
+    assert JPEG_2000_START in frame.content
+
+
+@pytest.mark.parametrize("frames", [grey_frames(), colour_frames()], ids=["grey", "colour"])
+def test_a_clip_of_ultrasound_is_a_volume_of_its_frames(store, tmp_path, frames):
+    uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid(), "PatientID": "CLIP"}
+    write_dicom(tmp_path / "clip.dcm", frames, **uids)
+    store.orthanc.store((tmp_path / "clip.dcm").read_bytes())
+    clicked = (*centre(SEED_FRAME), SEED_FRAME)
+    labels = store.infer(uids["SeriesInstanceUID"], [list(clicked)], propagate=False)
+    assert labels.shape == truth().shape
+    assert labels[clicked] > 0
 
 
 @pytest.mark.parametrize("image", ["1.2.3.4.5", "", "..", "../../", "1.2.3/../..", "nothing"])
