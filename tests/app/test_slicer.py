@@ -83,7 +83,7 @@ def test_the_bytes_of_a_request_are_those_that_slicer_sends():
 
 
 def test_smart_edit_uses_the_points_of_every_slice(slicer):
-    foreground = [[22, 17, 5], [22, 17, 7]]
+    foreground = [[22, 17, 5], [25, 19, 5], [20, 15, 7], [24, 18, 7]]
     background = [[*point[:2], k] for point in BACKGROUND for k in (5, 7)]
     answer = slicer.smart_edit("plain", "spleen", foreground, background)
     assert answer.status == 200
