@@ -51,6 +51,7 @@ def server(tmp_path_factory, weights):
     downloads.mkdir()
     write_studies(studies)
     conf = {"weights": weights, "size": 48, "precision": "float32", "threads": 1, "labels": "liver,spleen"}
+    conf["sessions"] = folder / "journals"
     process, url = start(studies, folder, conf)
     yield Server(
         url=url,

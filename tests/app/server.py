@@ -50,7 +50,9 @@ class Server:
 
     def infer(self, image, params, *, model="imos", label=None):
         """Through MONAI Label's own client: the label map as its array (I, J, K), and the JSON part."""
-        file, answer = self.client.infer(model, image, params, label_in=None if label is None else str(label))
+        # The client overwrites the field by what it was made with.
+        client = QuietClient(MONAILabelClient(self.url, tmpdir=str(self.downloads), client_id=params.get("client_id")))
+        file, answer = client.infer(model, image, dict(params), label_in=None if label is None else str(label))
         assert file is not None, answer
         return array_of(file), answer
 

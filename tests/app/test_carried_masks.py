@@ -56,7 +56,7 @@ def carry(carrier, tmp_path):
             propagator=carrier.propagator("cpu"),
             solve=carrier.solve,
             known_ids={},
-            replies=carrier.replies,
+            before=None,
             client_gone=threading.Event(),
         )
 

@@ -90,7 +90,13 @@ def test_two_painted_segments_are_carried_together_when_both_are_asked_for(serve
 
 
 def test_a_reply_that_comes_back_in_its_segment_is_not_taken_for_marks(server, label_file):
-    params = {"label_info": SCENE, "selected_label_name": "spleen", "roi": [], "slice_axis": "2"}
+    params = {
+        "label_info": SCENE,
+        "selected_label_name": "spleen",
+        "roi": [],
+        "slice_axis": "2",
+        "client_id": "one Slicer",
+    }
 
     def update(painted):
         """One press of Slicer's button: the scene goes out, the reply replaces the segment."""

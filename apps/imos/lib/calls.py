@@ -18,6 +18,8 @@ class Call:
     uploads_image: bool = False  # the image came with the request: its path is the server's own
     uses_session: bool = False  # the image lies in a session; its path is the server's own if that session exists
     brings_label: bool = False  # a label file came with the request
+    address: str = ""  # where it came from
+    browser: str = ""  # what this server gave to the browser that asks; empty for other clients
     client_gone: threading.Event = field(default_factory=threading.Event)
 
 

@@ -39,6 +39,7 @@ class AppSettings:
     threads: int | None  # for one inference on the CPU; None leaves torch's choice
     adapter: str  # none, auto, NAME or NAME/VERSION: what serves requests that do not choose
     adapter_bank: Path  # folder of adapter versions
+    sessions: Path  # folder of what clients said so far
 
 
 def read_settings(conf: Mapping[str, str], *, app_dir: Path) -> AppSettings:
@@ -63,6 +64,7 @@ def read_settings(conf: Mapping[str, str], *, app_dir: Path) -> AppSettings:
         threads=value["threads"],
         adapter=value["adapter"],
         adapter_bank=value["adapter_bank"] or app_dir / "model" / "adapters",
+        sessions=value["sessions"] or app_dir / "sessions",
     )
 
 
@@ -158,6 +160,13 @@ def _adapter(text: str) -> str:
     return text or "auto"
 
 
+def _sessions(text: str) -> Path | None:
+    path = Path(text).expanduser().resolve() if text else None
+    if path is not None and path.exists() and not path.is_dir():
+        raise ConfError(f"--conf sessions {path}: that is a file; give a folder")
+    return path
+
+
 def _adapter_bank(text: str) -> Path | None:
     path = Path(text).expanduser() if text else None
     if path is not None and path.exists() and not path.is_dir():
@@ -187,6 +196,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "cache_mb": _cache_bytes,  # memory for encoded slices kept for corrections
     "threads": _threads,  # CPU threads of one inference
     "adapter": _adapter,  # none, auto (default: by label and look), NAME or NAME/VERSION
+    "sessions": _sessions,  # folder of what clients said so far (default: sessions)
     "adapter_bank": _adapter_bank,  # folder of adapter versions (default: model/adapters)
 }
 # Settings of the engine that a key of `--conf` replaces.

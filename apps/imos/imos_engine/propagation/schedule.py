@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from imos_engine.sequence import Direction
 
@@ -32,3 +32,28 @@ def forward_weight(index: int, given: Sequence[int]) -> float | None:
         return 0.0
     previous, following = given[before - 1], given[after]
     return (following - index) / (following - previous)
+
+
+def stretches(
+    changed: Collection[int], kept: Collection[int], frame_range: tuple[int, int], directions: frozenset[Direction]
+) -> list[tuple[int, int]]:
+    """Where a change of some annotated frames can be seen: up to the neighbouring annotated frames that are `kept`.
+
+    `frame_range` and every stretch are first and last frame, both included; stretches are ascending and do not meet.
+    Forward alone, nothing before a changed frame can be seen to change; backward alone, nothing after it.
+    """
+    found: list[tuple[int, int]] = []
+    for index in sorted(set(changed)):
+        before = [one for one in kept if one < index]
+        after = [one for one in kept if one > index]
+        first = max(before) + 1 if before else frame_range[0]
+        last = min(after) - 1 if after else frame_range[1]
+        first = max(first if Direction.BACKWARD in directions else index, frame_range[0])
+        last = min(last if Direction.FORWARD in directions else index, frame_range[1])
+        if first > last:
+            continue
+        if found and first <= found[-1][1]:
+            found[-1] = found[-1][0], max(last, found[-1][1])
+        else:
+            found.append((first, last))
+    return found

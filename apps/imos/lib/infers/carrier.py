@@ -19,9 +19,15 @@ from imos_engine.config import NetworkConfig
 from imos_engine.network.checkpoint import CheckpointError, load_network
 from imos_engine.prompts import classical_solver, learned_solver
 from imos_engine.propagation import AdaptedPropagator, FeatureCache
+from imos_engine.volume_file import Volume
+from lib.calls import Call
 from lib.errors import RequestError
-from lib.infers.recent_replies import RecentReplies
+from lib.infers.request import InferRequest
+from lib.sessions.identity import ImageIdentities, client_identity
+from lib.sessions.journal import Journal
+from lib.sessions.store import SessionStore
 from lib.settings import AppSettings
+from lib.transforms.volumes import image_stamp
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +48,9 @@ class Carrier:
         self.identity = {"name": settings.weights.stem, "version": None, "sha256": sha256_of(settings.weights)}
         self._network = load_network(settings.weights)
         self.solve = learned_solver(settings.prompts) if settings.prompts else classical_solver
-        self.replies = RecentReplies()
+        self._sessions = SessionStore(settings.sessions)
+        self._sessions.open()
+        self._images = ImageIdentities()
         self._features = FeatureCache(settings.propagation.feature_cache_bytes)
         self._propagators: dict[str, AdaptedPropagator] = {}
         self._bank = AdapterBank(settings.adapter_bank, base_sha256=str(self.identity["sha256"]))
@@ -83,6 +91,16 @@ class Carrier:
                 self._network, settings=self.settings.propagation, device=device, features=self._features
             )
         return self._propagators[device]
+
+    def journal(self, request: InferRequest, image: Volume, call: Call) -> Journal | None:
+        """The session of a request; None for a client that cannot be told from others, or an image that came along."""
+        client = client_identity(
+            request.client, address=call.address, browser=call.browser, in_session=call.uses_session
+        )
+        if not client or call.uploads_image:
+            return None
+        identity = self._images.identity(request.image, image_stamp(request.image), image.array, image.affine)
+        return self._sessions.journal(image=identity, client=client)
 
     def wear(
         self, asked: str | None, *, device: str, labels: Collection[str], images: npt.NDArray[Any]

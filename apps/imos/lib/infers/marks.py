@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy.typing as npt
 from imos_engine.sequence import slices_touched
 from lib.errors import RequestError, listed
 from lib.infers.options import SeedMode
-from lib.infers.request import STROKE_NAMES, UNNAMED, Box, Clicks, InferRequest, Voxel
+from lib.infers.request import STROKE_NAMES, UNNAMED, Box, InferRequest
+from lib.sessions.step import Clicks, Voxel
 
 Mask = npt.NDArray[np.bool_]
 Labels = npt.NDArray[Any]
@@ -56,23 +57,43 @@ class Marks:
         """The regions that say where the object is."""
         return [region for region in (self.painted, self.strokes) if region is not None]
 
+    @property
+    def is_spoken_of(self) -> bool:
+        """Whether anything at all is said of the object."""
+        clicks = self.clicks
+        return bool(clicks.foreground or clicks.background or self.foreground or self.strokes_background or self.absent)
+
+    @property
+    def edited(self) -> bool:
+        """Whether painted slices differ from those that were answered."""
+        return self.absent_axis is not None and (
+            bool(self.absent) or bool(self.painted and self.painted.voxels().any())
+        )
+
 
 def collect_marks(
-    request: InferRequest, label_map: Labels | None, *, shape: tuple[int, ...], known_ids: Mapping[str, int]
+    request: InferRequest,
+    label_map: Labels | None,
+    *,
+    shape: tuple[int, ...],
+    known_ids: Mapping[str, int],
+    session_ids: Mapping[str, int] | None = None,
 ) -> list[Marks]:
     """Sort a request's clicks and label file by object.
 
-    Shapes: label_map (I, J, K) on the grid of an image of `shape`. `known_ids` are ids of names that the model offers.
-    Returns: one entry per object; an object without any mark is left out.
+    Shapes: label_map (I, J, K) on the grid of an image of `shape`. `known_ids` are ids of names that the model offers,
+    `session_ids` those with which the client's earlier marks were answered.
+    Returns: one entry per object of the reply; an object is left out if nothing is marked for it now, nor was before.
 
     Raises:
         RequestError: for marks outside the volume, a name that nothing is marked for, or no mark at all.
     """
     _refuse_outside(request, shape)
     painted_ids, strokes = _segments_of(request, label_map)
-    file_ids = _asked_ids(request, painted_ids)
+    session_ids = session_ids or {}
+    file_ids = _asked_ids(request, painted_ids, session_ids)
     _refuse_ambiguous(request, file_ids, strokes)
-    reply_ids = _reply_ids(request, file_ids, known_ids)
+    reply_ids = _reply_ids(request, file_ids, {**known_ids, **session_ids})
     marks = []
     for name, file_id in file_ids.items():
         entry = Marks(
@@ -84,7 +105,7 @@ def collect_marks(
             strokes_background=strokes.get(STROKE_NAMES[1]),
         )
         marks.append(_in_mode(entry, request.options.seed_mode))
-    marks = [entry for entry in marks if _is_marked(entry)]
+    marks = [entry for entry in marks if entry.foreground or entry.clicks.foreground or entry.name in session_ids]
     if not marks and not request.box:
         raise RequestError(_nothing_marked(request, label_map))
     return marks or [Marks(name=name, object_id=reply_ids[name]) for name in list(file_ids)[:1]]
@@ -105,7 +126,7 @@ def _segments_of(request: InferRequest, label_map: Labels | None) -> tuple[list[
     return painted, strokes
 
 
-def _asked_ids(request: InferRequest, painted: list[int]) -> dict[str, int | None]:
+def _asked_ids(request: InferRequest, painted: list[int], session: Iterable[str]) -> dict[str, int | None]:
     """The objects to answer for, and the id of each in the label file (None: not painted there)."""
     by_name = {request.segments[value]: value for value in painted if value in request.segments}
     if request.objects:
@@ -113,11 +134,10 @@ def _asked_ids(request: InferRequest, painted: list[int]) -> dict[str, int | Non
         return {name: by_name.get(name, unnamed.get(name)) for name in request.objects}
     if request.current is not None:
         return {request.current: by_name.get(request.current, _only(painted, request))}
-    if painted:
-        return {request.segments.get(value, f"label_{value}"): value for value in painted} | dict.fromkeys(
-            name for name in request.clicks if name != UNNAMED
-        )
-    return dict.fromkeys(request.clicks or (UNNAMED,))
+    named = {request.segments.get(value, f"label_{value}"): value for value in painted}
+    known = {**dict.fromkeys(session), **named}
+    clicked = dict.fromkeys(name for name in request.clicks if name != UNNAMED or not known)
+    return {**dict.fromkeys(session), **clicked, **named} or {UNNAMED: None}
 
 
 def _refuse_ambiguous(request: InferRequest, names: Mapping[str, int | None], strokes: Mapping[str, Region]) -> None:
@@ -169,10 +189,6 @@ def _in_mode(marks: Marks, mode: SeedMode) -> Marks:
     if mode is SeedMode.SCRIBBLE:
         return replace(marks, painted=None, strokes=together)
     return replace(marks, painted=together, strokes=None, strokes_background=None)
-
-
-def _is_marked(marks: Marks) -> bool:
-    return bool(marks.clicks.foreground or marks.foreground)
 
 
 def _refuse_outside(request: InferRequest, shape: tuple[int, ...]) -> None:

@@ -25,6 +25,14 @@ class SeedMode(Enum):
     SCRIBBLE = "scribble"
 
 
+class HistoryMove(Enum):
+    """What a request does with the steps of its session."""
+
+    ADD = "add"  # its marks are a further step
+    UNDO = "undo"  # back to the step before
+    REDO = "redo"  # forward to a step that was undone
+
+
 AXES: dict[str, int | None] = {"auto": None, "0": 0, "1": 1, "2": 2}
 DIRECTIONS = {
     "both": BOTH_DIRECTIONS,
@@ -37,6 +45,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "slice_axis": tuple(AXES),
     "direction": tuple(DIRECTIONS),
     "window": ("auto", *WINDOW_PRESETS),
+    "history": tuple(move.value for move in HistoryMove),
 }
 # What Slicer and OHIF show as editable options; lists are choices, and their first entry is the default.
 ADVERTISED: Mapping[str, Any] = {
@@ -47,6 +56,9 @@ ADVERTISED: Mapping[str, Any] = {
     "propagate": True,
     "save_as": ["nothing", "its name"],  # and any name, to save the reply under
     "save_over": False,
+    "accepted_slices": "",  # slice, slice: right as they are
+    "protected": "",  # name, name: nothing may change them
+    "reset_state": False,
 }
 
 
@@ -61,6 +73,10 @@ class Options:
     window: Window | None = None  # None chooses it from the image
     propagate: bool = True  # false answers with the seed slices alone
     adapter: str | None = None  # none, auto, NAME or NAME/VERSION; None is the server's choice
+    history: HistoryMove = HistoryMove.ADD
+    accepted_slices: tuple[int, ...] = ()  # slices that are right as they were answered
+    protected: tuple[str, ...] = ()  # names of objects that nothing may change
+    starts_over: bool = False  # earlier requests do not count
 
 
 def read_options(request: Mapping[str, Any]) -> Options:
@@ -77,6 +93,10 @@ def read_options(request: Mapping[str, Any]) -> Options:
         slice_range=_slice_range(request.get("slice_range")),
         window=_window(request),
         propagate=read_flag(request, "propagate", default=True),
+        history=HistoryMove(_choice(request, "history")),
+        accepted_slices=_slices(request.get("accepted_slices")),
+        protected=_names(request.get("protected")),
+        starts_over=read_flag(request, "reset_state", default=False),
     )
 
 
@@ -149,6 +169,30 @@ def _slice_range(value: Any) -> tuple[int, int] | None:
             f"slice_range {_shown(value)} is not [first, last]; send two slice numbers, the smaller first"
         )
     return ends[0], ends[1]
+
+
+def _slices(value: Any) -> tuple[int, ...]:
+    """Slice numbers: a list, one number, or text with commas."""
+    parsed = _parsed(value)
+    if parsed is None or parsed == "":
+        return ()
+    numbers = [_as_int(one) for one in (parsed if isinstance(parsed, list) else [parsed]) if one != ""]
+    found = tuple(number for number in numbers if number is not None and number >= 0)
+    if len(found) < len(numbers):
+        raise RequestError(
+            f'accepted_slices {_shown(value)} is no list of slice numbers; send [12, 40], or "12, 40" as text'
+        )
+    return tuple(dict.fromkeys(found))
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Names of objects: a list, one name, or text with commas."""
+    if value is None or value == "":
+        return ()
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RequestError(f'protected {_shown(value)} is no list of names; send ["liver"], or "liver, spleen" as text')
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
 def _parsed(value: Any) -> Any:

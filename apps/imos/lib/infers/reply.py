@@ -20,9 +20,11 @@ def reply_params(
     network: Mapping[str, Any],
     adapter: Mapping[str, Any],
     device: str,
+    history: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The JSON part of a reply, as plain values; the sentence comes first, where Slicer's console shows it."""
-    suggestion, advice = next_slice(result, image, is_video=is_video)
+    is_first = history is None or history["step"] <= 1
+    suggestion, advice = next_slice(result, image, is_video=is_video, is_first=is_first)
     frames = frames_along(result.labels, result.axis)
     touched = {name: slices_touched(frames == number, 0) for name, number in result.label_names.items()}
     return {
@@ -36,6 +38,8 @@ def reply_params(
             },
             "slices": {name: slice_lists(slices, result.presence[name]) for name, slices in result.confidence.items()},
             "extent": {name: [indices[0], indices[-1]] if indices else None for name, indices in touched.items()},
+            "recomputed": {name: list(slices) for name, slices in result.recomputed.items()},
+            "history": None if history is None else dict(history),
             "next_slice": suggestion,
             "advice": advice,
             "network": dict(network),

@@ -13,9 +13,8 @@ from monailabel.utils.others.generic import device_map
 
 from lib.errors import RequestError, closest, listed
 from lib.infers.options import ADVERTISED, Options, read_flag, read_objects, read_options
+from lib.sessions.step import Clicks, Voxel
 from lib.transforms.volumes import RESULT_EXTENSIONS, ResultFormat
-
-Voxel = tuple[int, int, int]  # indices (i, j, k) into the stored array, 0-based
 
 UNNAMED = "object"  # name of a segment that the client did not name
 STROKE_NAMES = ("foreground_scribbles", "background_scribbles")
@@ -32,21 +31,12 @@ CLIENT_KEYS = (
     "result_dtype",
     "result_compress",
     "restore_label_idx",
-    "reset_state",
     "save_label",
     "label_tag",
     "session_id",
     "client_id",
     "logging",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clicks:
-    """Points that a person placed for one object."""
-
-    foreground: tuple[Voxel, ...] = ()
-    background: tuple[Voxel, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,12 +13,14 @@ from monailabel.utils.others.generic import device_list
 
 from lib.calls import this_call
 from lib.frames.volume import frame_axis
-from lib.infers.carrier import Carrier
+from lib.infers.carrier import Carrier, refuse_if_gone
+from lib.infers.history import answer_request, history_of
 from lib.infers.options import ADVERTISED
 from lib.infers.reply import reply_params
 from lib.infers.request import read_request
 from lib.infers.saving import save_choices
-from lib.infers.segmentation import segment
+from lib.infers.segmentation import Segmentation, segment
+from lib.sessions.step import Step
 from lib.transforms.volumes import read_image, read_label_map, write_result
 
 logger = logging.getLogger(__name__)
@@ -72,18 +74,30 @@ class ImosInfer(InferTask):
                 asked.options.adapter, device=asked.device, labels=asked.names, images=image.array
             )
             loaded = perf_counter()
-            result = segment(
-                asked,
-                image,
-                label_map,
-                propagator=self._carrier.propagator(asked.device),
-                solve=self._carrier.solve,
-                known_ids=self._labels,
-                replies=self._carrier.replies,
-                client_gone=call.client_gone,
-            )
-        wrote = perf_counter()
-        file = write_result(result.labels, image, asked.result)
+
+            def segment_after(before: Step | None) -> Segmentation:
+                return segment(
+                    asked,
+                    image,
+                    label_map,
+                    propagator=self._carrier.propagator(asked.device),
+                    solve=self._carrier.solve,
+                    known_ids=self._labels,
+                    before=before,
+                    client_gone=call.client_gone,
+                )
+
+            journal = self._carrier.journal(asked, image, call)
+            answer = answer_request(asked, journal, segment_after, shape=image.shape, known_ids=self._labels)
+            result = answer.result
+            wrote = perf_counter()
+            file = write_result(result.labels, image, asked.result)
+            try:
+                refuse_if_gone(call.client_gone)
+                history = history_of(answer.commit())
+            except BaseException:
+                file.unlink(missing_ok=True)
+                raise
         result.seconds |= {
             "queue": round(waited - started, 4),
             "load": round(loaded - waited, 4),
@@ -98,6 +112,7 @@ class ImosInfer(InferTask):
             network=self._carrier.identity,
             adapter=adapter,
             device=asked.device,
+            history=history,
         )
 
 
