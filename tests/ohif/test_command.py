@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,10 @@ def command(studies, store, *, port, orthanc_port):
     return [sys.executable, "-m", "scripts.ohif", "--studies", str(studies), "--store", str(store), *ports]
 
 
-def start(*arguments, **ports):
-    return subprocess.Popen(
+@contextmanager
+def running(*arguments, **ports):
+    """The command as a process; it and what it started are gone afterwards, whatever happened."""
+    process = subprocess.Popen(
         command(*arguments, **ports),
         cwd=REPOSITORY,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'apps/imos'}", "OMP_NUM_THREADS": "1"},
@@ -34,6 +37,15 @@ def start(*arguments, **ports):
         stderr=subprocess.STDOUT,
         text=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.terminate()  # it ends its servers then; killed, it would leave them
+            try:
+                process.wait(120)
+            finally:
+                process.kill()
 
 
 def test_the_address_that_is_printed_shows_the_study_until_it_is_stopped(tmp_path):
@@ -41,8 +53,7 @@ def test_the_address_that_is_printed_shows_the_study_until_it_is_stopped(tmp_pat
     series = write_series(tmp_path / "dicom" / "below", picture(object_at())[:, :, :3], Acquisition(), patient="ANNA")
     (tmp_path / "dicom" / "note.txt").write_text("no DICOM")
     ports = {"port": free_port(), "orthanc_port": free_port()}
-    process = start(tmp_path / "dicom", tmp_path / "store", **ports)
-    try:
+    with running(tmp_path / "dicom", tmp_path / "store", **ports) as process:
         lines = []
         for line in process.stdout:
             lines.append(line)
@@ -58,17 +69,14 @@ def test_the_address_that_is_printed_shows_the_study_until_it_is_stopped(tmp_pat
         assert "<!doctype html>" in requests.get(address, timeout=60).text.lower()
         process.send_signal(signal.SIGINT)
         assert "stopped" in process.communicate(timeout=120)[0]
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 0
     assert all(is_free(port) for port in ports.values())
 
 
 def test_a_folder_without_dicom_is_named_with_what_it_holds(tmp_path):
     (tmp_path / "scan.nii.gz").write_bytes(b"NIfTI")
-    process = start(tmp_path, tmp_path / "store", port=free_port(), orthanc_port=free_port())
-    words, _ = process.communicate(timeout=300)
+    with running(tmp_path, tmp_path / "store", port=free_port(), orthanc_port=free_port()) as process:
+        words, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "no DICOM (1 .gz)" in words
     assert f"make serve STUDIES={tmp_path}" in words
@@ -93,8 +101,8 @@ def test_a_port_in_use_is_named_before_anything_is_started(tmp_path):
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
-        process = start(tmp_path / "dicom", tmp_path / "store", port=taken, orthanc_port=free_port())
-        words, _ = process.communicate(timeout=300)
+        with running(tmp_path / "dicom", tmp_path / "store", port=taken, orthanc_port=free_port()) as process:
+            words, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert f"port {taken} is in use" in words
     assert "make ohif PORT=" in words
