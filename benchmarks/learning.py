@@ -3,7 +3,7 @@
 Prints J&F on unseen volumes against the number of accepted labels, with the published adapter and without any; seconds
 of training, size of an adapter, and how long an inference takes while a training runs.
 
-    python -m benchmarks.learning [--quick] [--json results.json] [--picture learning.png]
+    python -m benchmarks.learning [--quick] [--weights FILE] [--json results.json] [--picture learning.png]
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Site:
         return dict(requests.get(f"{self.url}/info/", timeout=60).json()["train_stats"]["imos"])
 
 
-def play(plan: Plan) -> tuple[list[Measured], dict[str, float]]:
+def play(plan: Plan, *, weights: Path | None = None) -> tuple[list[Measured], dict[str, float]]:
     """The curve, and seconds of an inference idle and beside a training."""
     with tempfile.TemporaryDirectory(prefix="imos_site_") as temporary:
         folder = Path(temporary)
@@ -110,7 +110,9 @@ def play(plan: Plan) -> tuple[list[Measured], dict[str, float]]:
             image, truth = grainy_volume(number, shape=plan.shape)
             save(studies / f"case_{number}.nii.gz", image)
             truths[f"case_{number}"] = truth
-        conf = {"adapter_bank": bank, "sessions": folder / "sessions"}
+        conf: dict[str, object] = {"adapter_bank": bank, "sessions": folder / "sessions", "labels": LABEL}
+        if weights is not None:
+            conf["weights"] = weights.resolve()
         with running_server(studies, log=folder / "server.log", conf=conf) as url:
             site = Site(url, folder)
             curve = list(_curve(site, plan, truths, bank))
@@ -178,10 +180,11 @@ def draw(curve: Sequence[Measured], picture: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny volumes and ten steps: shows that it runs")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="another network than the bundled one")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--picture", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
-    curve, latency = play(QUICK if options.quick else Plan())
+    curve, latency = play(QUICK if options.quick else Plan(), weights=options.weights)
     print(f"{'labels':>6}{'never':>8}{'learned':>9}{'gain':>8}{'train s':>9}{'MB':>6}  published")
     for one in curve:
         mark = ("yes" if one.published else "no") + (", provisional" if one.provisional else "")
