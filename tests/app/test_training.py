@@ -51,7 +51,7 @@ class Site:
         with torch.no_grad():
             network.decoder.pred.bias.fill_(-6.0)
         card = Card(
-            name="nothing", version=0, parent=None, created="2026-11-21T20:00:00+00:00",
+            name="nothing", version=0, parent=None, created="2020-01-01T00:00:00+00:00",
             base_sha256=self.bank.base_sha256, weights_sha256="", labels=("liver",), modalities=("grey",),
             cases=(LearnedCase(image_sha256="1", label_sha256="2", role="training"),), accepted=True,
         )  # fmt: skip
@@ -155,7 +155,7 @@ def test_training_stopped_at_any_moment_leaves_what_is_in_force(site):
     before = site.bank.published("site")
     assert site.train(steps=5000, replay=0).status_code == 200
     runs = site.bank.folder / "site" / "runs"
-    site.wait_for(lambda: any(runs.rglob("checkpoint.pt")), "no step was made")
+    site.wait_for(lambda: any('"loss"' in log.read_text() for log in runs.rglob("log.jsonl")), "no step was made")
     started = time.monotonic()
     assert httpx.delete(f"{site.server.url}/train/", timeout=30).status_code == 200
     site.wait_for(lambda: site.status()["status"] != "RUNNING", "it did not stop")
