@@ -28,6 +28,7 @@ BESIDE = {  # which of those a layer may use; what is not named here may use non
 }
 NEVER = {  # package of the app -> packages it must not import
     "lib.transforms": {"lib.infers", "lib.trainers", "lib.configs", "lib.activelearning", "lib.scoring", "main"},
+    "lib.sessions": {"lib.infers", "lib.trainers", "lib.configs", "lib.activelearning", "lib.scoring", "main"},
     "lib.infers": {"lib.trainers", "lib.configs", "main"},
     "lib.trainers": {"lib.infers", "lib.configs", "main"},
     "lib.activelearning": {"lib.configs", "main"},

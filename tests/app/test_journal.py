@@ -31,6 +31,9 @@ def test_a_mask_is_unpacked_as_it_was_packed(shape, share):
     packed = PackedMask.of(mask)
     np.testing.assert_array_equal(packed.unpack(), mask)
     assert bool(packed) == mask.any()
+    assert not PackedMask.empty(shape)
+    assert PackedMask.empty(shape).unpack().shape == shape
+    assert not PackedMask.empty(shape).unpack().any()
 
 
 def test_a_step_is_read_as_it_was_written():

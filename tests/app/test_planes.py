@@ -6,7 +6,6 @@ The network of these tests fills its window on every slice that it is carried to
 import numpy as np
 import pytest
 
-from imos_engine.propagation.crossing import annotated_planes
 from tests.app.images import BALL, CENTRE, SHAPE
 from tests.app.sessions import Session, changed_slices, seeds_of, square
 
@@ -86,18 +85,3 @@ def test_the_axis_can_be_forced(session, label_file):
     _, imos = session.send(label=label_file(painted((2, 6))), slice_axis=1)
     touched = np.flatnonzero(BALL[..., 6].any(axis=0)).tolist()
     assert [(axis, index) for axis, index, _ in seeds_of(imos)] == [(1, index) for index in touched]
-
-
-@pytest.mark.parametrize(
-    ("planes", "expected"),
-    [
-        ([(2, 6)], {2: {6}}),
-        ([(2, 2), (2, 6), (2, 7)], {2: {2, 6, 7}}),
-        ([(2, index) for index in range(12)], {2: set(range(2, 11))}),
-        ([(2, 6), (0, 22)], {2: {6}, 0: {22}}),
-        ([(2, 4), (2, 8), (0, 20), (1, 17)], {2: {4, 8}, 0: {20}, 1: {17}}),
-    ],
-)
-def test_planes_that_were_painted_are_told_from_planes_that_are_crossed(planes, expected):
-    touched = annotated_planes(painted(*planes) > 0, 2)
-    assert touched == {axis: frozenset(slices) for axis, slices in expected.items()}

@@ -23,6 +23,7 @@ from monailabel.endpoints.user.auth import RBAC, User
 from lib.calls import Call, current_call
 from lib.errors import RequestError
 from lib.infers.request import refuse_unknown_keys
+from lib.sessions.browser import browser_name, give_name
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +61,21 @@ async def infer(
     if not (file or image or session_id):
         raise RequestError("no image came; send image=ID of the datastore, a file, or a session_id", status=400)
     refuse_unusable(label=label, session_id=session_id)
-    call = Call(uploads_image=bool(file), uses_session=bool(session_id), brings_label=bool(label))
+    browser = browser_name(request.headers, request.cookies)
+    call = Call(
+        uploads_image=bool(file),
+        uses_session=bool(session_id),
+        brings_label=bool(label),
+        address=request.client.host if request.client else "",
+        browser=browser,
+    )
     current_call.set(call)
     work = partial(run_inference, background_tasks, model, image, session_id, checked, file, label, output)
     watcher = asyncio.create_task(_note_departure(request, call))
     try:
-        return await to_thread.run_sync(work, limiter=_limiter())
+        reply = await to_thread.run_sync(work, limiter=_limiter())
+        give_name(reply, browser)
+        return reply
     except BaseException:
         await background_tasks()  # FastAPI runs them after a reply only, and they remove the uploaded files
         raise

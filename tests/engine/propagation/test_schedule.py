@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
-from imos_engine.propagation.schedule import forward_weight, frame_order
-from imos_engine.sequence import Direction
+from imos_engine.propagation.schedule import forward_weight, frame_order, stretches
+from imos_engine.sequence import BOTH_DIRECTIONS, Direction
 
 
 @pytest.mark.parametrize("frame_range", [(0, 6), (2, 5), (3, 3)])
@@ -50,3 +51,21 @@ def test_weights_mirror_when_the_sequence_is_reversed():
     for index in range(last + 1):
         weight, mirrored = forward_weight(index, given), forward_weight(last - index, [3, 9, 10])
         assert mirrored == (None if weight is None else pytest.approx(1 - weight))
+
+
+@pytest.mark.parametrize("directions", [BOTH_DIRECTIONS, {Direction.FORWARD}, {Direction.BACKWARD}])
+def test_a_change_is_seen_up_to_the_kept_frames_around_it(directions):
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        role = random.choice(["changed", "kept", "free", "free", "free"], 15)
+        changed, kept = (set(np.flatnonzero(role == name).tolist()) for name in ("changed", "kept"))
+        first, last = sorted(random.integers(0, 15, 2).tolist())
+
+        def sees(frame, one, kept=kept):
+            between = range(min(frame, one), max(frame, one) + 1)
+            way = Direction.FORWARD if frame > one else Direction.BACKWARD
+            return not kept.intersection(between) and (frame == one or way in directions)
+
+        expected = [frame for frame in range(first, last + 1) if any(sees(frame, one) for one in changed)]
+        found = stretches(changed, kept, (first, last), frozenset(directions))
+        assert [frame for start, stop in found for frame in range(start, stop + 1)] == expected

@@ -22,8 +22,13 @@ def annotated_planes(annotated: Mask, axis: int) -> dict[int, frozenset[int]]:
     Shapes: annotated (I, J, K). `axis` is the one along which it touches the fewest planes. Returns only that axis
     unless planes of several axes together hold every voxel and are clearly fewer.
     """
+    counts = [annotated.sum(axis=tuple(other for other in range(3) if other != one)) for one in range(3)]
+    touched = np.flatnonzero(counts[axis])
+    alone = {axis: frozenset(int(index) for index in touched)}
+    spiky = [np.flatnonzero(_spikiness(count, count) >= SPIKE) for count in counts]
+    if len(touched) <= FEWER_PLANES or not any(map(len, spiky)) or len(spiky[axis]) == len(touched):
+        return alone
     points = np.argwhere(annotated)
-    alone = {axis: frozenset(int(index) for index in np.unique(points[:, axis]))}
     found: dict[int, set[int]] = {}
     taken = [np.zeros(side, dtype=np.int64) for side in annotated.shape]  # voxels of the planes found so far
     while len(points):

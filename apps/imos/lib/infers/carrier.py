@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from lib.infers.request import InferRequest
 from lib.sessions.identity import ImageIdentities, client_identity
 from lib.sessions.journal import Journal
 from lib.sessions.store import SessionStore
-from lib.settings import AppSettings
+from lib.settings import AppSettings, ConfError
 from lib.transforms.volumes import image_stamp
 
 logger = logging.getLogger(__name__)
@@ -48,8 +49,7 @@ class Carrier:
         self.identity = {"name": settings.weights.stem, "version": None, "sha256": sha256_of(settings.weights)}
         self._network = load_network(settings.weights)
         self.solve = learned_solver(settings.prompts) if settings.prompts else classical_solver
-        self._sessions = SessionStore(settings.sessions)
-        self._sessions.open()
+        self._sessions = _opened(settings.sessions)
         self._images = ImageIdentities()
         self._features = FeatureCache(settings.propagation.feature_cache_bytes)
         self._propagators: dict[str, AdaptedPropagator] = {}
@@ -125,6 +125,22 @@ class Carrier:
         except (AdapterError, CheckpointError) as error:
             raise RequestError(str(error)) from error
         return identity
+
+
+def _opened(folder: Path) -> SessionStore:
+    """The sessions in a folder.
+
+    Raises:
+        ConfError: nothing can be kept there.
+    """
+    store = SessionStore(folder)
+    try:
+        store.open()
+    except OSError as error:
+        raise ConfError(
+            f"sessions cannot be kept in {folder} ({error.strerror}); give another folder by --conf sessions"
+        ) from error
+    return store
 
 
 def refuse_if_gone(client_gone: threading.Event) -> None:

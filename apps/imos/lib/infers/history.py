@@ -16,7 +16,7 @@ from lib.infers.seeds import SeedPlan
 from lib.infers.segmentation import Segmentation, answer_of
 from lib.sessions.archive import ArchiveError
 from lib.sessions.journal import Journal, Pointer
-from lib.sessions.step import Step
+from lib.sessions.step import Clicks, Step, Voxel
 
 Segment = Callable[[Step | None], Segmentation]  # from the state before to what a request makes of it
 
@@ -42,10 +42,12 @@ def answer_request(
     *,
     shape: tuple[int, ...],
     known_ids: Mapping[str, int],
+    sends_all: bool = False,
 ) -> Answer:
     """Serve a request: a further step, one back or forward, or a new beginning.
 
-    `journal` is None for a client that cannot be told from others. Shapes: `shape` (I, J, K) of the image.
+    `journal` is None for a client that cannot be told from others. A client that `sends_all` points each time, and no
+    name, has gone on to another structure when none of them is known. Shapes: `shape` (I, J, K) of the image.
 
     Raises:
         RequestError: there is no such step, or the request cannot be served.
@@ -65,13 +67,14 @@ def answer_request(
         nothing = _shown(request, None, None, shape=shape, known_ids=known_ids)
         nothing.warnings.append(CLEARED)
         return Answer(result=nothing, commit=lambda: _committed(journal, journal.clear))
-    result = segment(None if options.starts_over else _read(journal, pointer))
+    before = None if options.starts_over else _read(journal, pointer)
+    starts_over = options.starts_over or (sends_all and before is not None and _goes_elsewhere(request, before))
+    result = segment(None if starts_over else before)
     step = result.step
     if step is None:
         return Answer(result=result, commit=lambda: pointer)
     return Answer(
-        result=result,
-        commit=lambda: _committed(journal, lambda: journal.append(step, starts_over=options.starts_over)),
+        result=result, commit=lambda: _committed(journal, lambda: journal.append(step, starts_over=starts_over))
     )
 
 
@@ -120,6 +123,16 @@ def _committed(journal: Journal, change: Callable[[], None]) -> Pointer:
             status=FULL,
         ) from error
     return journal.pointer
+
+
+def _goes_elsewhere(request: InferRequest, before: Step) -> bool:
+    known = {point for state in before.objects.values() for point in _points(state.clicks)}
+    sent = {point for clicks in request.clicks.values() for point in _points(clicks)}
+    return bool(sent) and not sent & known
+
+
+def _points(clicks: Clicks) -> tuple[Voxel, ...]:
+    return clicks.foreground + clicks.background
 
 
 def _says_anything(request: InferRequest) -> bool:

@@ -24,7 +24,7 @@ from lib.infers.protection import protected_masks, unmarked
 from lib.infers.refinement import Refinement
 from lib.infers.request import Box, InferRequest
 from lib.infers.seeds import SeedPlan, report_of
-from lib.sessions.step import Step
+from lib.sessions.step import ObjectState, Step
 from lib.transforms.orientation import patient_order
 from lib.transforms.volumes import image_warnings
 
@@ -68,6 +68,7 @@ def segment(
     """
     started = perf_counter()
     known = dict(before.objects) if before is not None else {}
+    _refuse_unanswered(request, known)
     box = clip_box(request.box, image.shape) if request.box else None
     session_ids = {name: state.id for name, state in known.items()}
     marks = collect_marks(request, label_map, shape=image.shape, known_ids=known_ids, session_ids=session_ids)
@@ -82,7 +83,7 @@ def segment(
     work = Refinement(known, shape=image.shape, spacing_mm=image.spacing_mm, box=box, protected=protected)
     ids = {entry.name: entry.object_id for entry in marks}
     work.enter(ids)
-    for index in _accepted(request, image, changes.axis, work):
+    for index in _accepted(request, image, changes.axis):
         work.accept(changes.axis, index)
     warnings = plant_seeds(work, changes, carry)
     options = _options_digest(request)
@@ -165,15 +166,15 @@ def _options_digest(request: InferRequest) -> str:
     """Of the options that change what is carried from the same marks."""
     options, box = request.options, request.box
     directions = sorted(one.name for one in options.directions)
-    said = (options.window, directions, options.slice_range, options.slice_axis, box, options.adapter)
+    said = (options.window, directions, options.slice_range, box, options.adapter)
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
-def _accepted(request: InferRequest, image: Volume, axis: int, work: Refinement) -> tuple[int, ...]:
+def _accepted(request: InferRequest, image: Volume, axis: int) -> tuple[int, ...]:
     """The slices that a person said are right.
 
     Raises:
-        RequestError: they lie outside, or nothing was answered yet.
+        RequestError: they lie outside the volume.
     """
     accepted, count = request.options.accepted_slices, image.shape[axis]
     outside = [index for index in accepted if index >= count]
@@ -181,12 +182,16 @@ def _accepted(request: InferRequest, image: Volume, axis: int, work: Refinement)
         raise RequestError(
             f"accepted_slices holds {listed(outside)}, and axis {axis} of this volume has slices 0 to {count - 1}"
         )
-    if accepted and not any(state.layers for state in work.objects.values()):
+    return accepted
+
+
+def _refuse_unanswered(request: InferRequest, known: Mapping[str, ObjectState]) -> None:
+    """Refuse to accept slices of which nothing is known; those painted in a label file are seeds anyway."""
+    if request.options.accepted_slices and request.label_file is None and not known:
         raise RequestError(
             "accepted_slices came, and nothing was answered yet for this image and client; send the masks in a label "
             "file, or mark the object first, with the same client_id"
         )
-    return accepted
 
 
 def _refuse_unseen(work: Refinement, names: Sequence[str], carry: Carry, axis: int, warnings: Sequence[str]) -> None:

@@ -88,7 +88,14 @@ class ImosInfer(InferTask):
                 )
 
             journal = self._carrier.journal(asked, image, call)
-            answer = answer_request(asked, journal, segment_after, shape=image.shape, known_ids=self._labels)
+            answer = answer_request(
+                asked,
+                journal,
+                segment_after,
+                shape=image.shape,
+                known_ids=self._labels,
+                sends_all=bool(call.browser) and not asked.client,
+            )
             result = answer.result
             wrote = perf_counter()
             file = write_result(result.labels, image, asked.result)

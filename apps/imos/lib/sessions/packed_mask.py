@@ -34,7 +34,8 @@ class PackedMask:
     @staticmethod
     def empty(shape: tuple[int, ...]) -> PackedMask:
         """A mask that holds nothing."""
-        return PackedMask.of(np.zeros(shape, dtype=bool))
+        nowhere = (0,) * len(shape)
+        return PackedMask(shape=shape, low=nowhere, high=nowhere, bits=zlib.compress(b"", level=1))
 
     def unpack(self) -> Mask:
         """The mask, as a new array."""
