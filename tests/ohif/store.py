@@ -35,16 +35,20 @@ class Store:
             self.orthanc.store(path.read_bytes())
         return series
 
-    def post(self, series_uid, foreground, background=(), *, model="imos", timeout=240, **options):
-        """The bare reply to a press of Run."""
+    def post(self, series_uid, foreground, background=(), *, browser=httpx, model="imos", timeout=240, **options):
+        """The bare reply to a press of Run, in a `browser` that keeps its cookies, or from nobody in particular."""
         params = {**options, "foreground": foreground, "background": list(background), **OHIF_PARAMS}
-        return httpx.post(
+        return browser.post(
             f"{self.app}/infer/{model}",
             params={"image": series_uid, "output": "image"},
             files={"params": (None, json.dumps(params))},
             headers={"accept": "application/json, multipart/form-data"},
             timeout=timeout,
         )
+
+    def browser(self):
+        """A browser that shows our page; to be closed."""
+        return httpx.Client(headers={"origin": self.app})
 
     def infer(self, series_uid, foreground, background=(), **options):
         """The label map as OHIF lays it over the series, (I, J, K)."""

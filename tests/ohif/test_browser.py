@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from imos_engine.metrics.overlap import dice
 from scripts.ohif.debian import CHROMIUM, CHROMIUM_FILES
@@ -15,6 +16,8 @@ from tests.ohif.brain import coronal_brain, points_around, points_inside
 from tests.ohif.conftest import installed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+WINDOW = (-110, 190)  # Hounsfield units that OHIF shows of this CT from black to white: level 40, width 300
+BLUR = 4.0  # voxels
 FIRST, SECOND = 11, 17  # slices of the brain that are clicked, one after the other
 
 
@@ -62,6 +65,21 @@ def clicks_for(truth, k, foreground, background):
     return inside, outside
 
 
+def most_alike(viewer, volume, k):
+    """Which stored slice of a volume (I, J, K) is the one that is drawn where slice k lies in the patient."""
+    drawn = viewer.drawn((0, 0, k), volume.shape[:2]).mean(2)
+    seen = np.isfinite(drawn)
+
+    def smooth(picture):  # over more than a pixel of the screen, which may hold several voxels
+        return ndimage.gaussian_filter(np.where(seen, picture, 0).astype(float), BLUR)
+
+    stored = np.clip(volume, *np.percentile(volume, (1, 99)))
+    alike = [
+        np.corrcoef(smooth(drawn).ravel(), smooth(stored[..., one]).ravel())[0, 1] for one in range(volume.shape[2])
+    ]
+    return np.argmax(alike)
+
+
 def assert_sent(sent, inside, outside):
     """The points that arrive are those that were clicked, on the very slice and the very voxel or one beside it."""
     for points, clicked in ((sent["foreground"], inside), (sent["background"], outside)):
@@ -89,6 +107,7 @@ def test_clicks_on_an_mri_are_answered_by_an_overlay_on_the_clicked_structure(st
     ohif.choose_points("imos")
     ohif.enlarge(1.5)
     ohif.picture(pictures / "connected.png")
+    assert most_alike(ohif, brain.volume, FIRST) == FIRST
     clicked = clicks_for(brain.truth, FIRST, 3, 6)
     sent, alone = click_and_run(ohif, organ, *clicked, pictures=pictures)
     assert_sent(sent, *clicked)
@@ -132,6 +151,8 @@ def test_clicks_on_a_ct_of_a_scanner_are_answered_on_the_clicked_organ(store, vi
     ohif.open(study_page(store.app, series.study))
     ohif.connect(store.app)
     ohif.choose_points("imos")
+    volume = np.asarray(nibabel.load(shared / "data/ct_totalseg_dicom512/image.nii.gz").dataobj)
+    assert most_alike(ohif, np.clip(volume, *WINDOW), k) == k
     sent, reply = click_and_run(ohif, "spleen", inside, outside)
     assert_sent(sent, inside, outside)
     assert dice(reply, truth) > 0.6

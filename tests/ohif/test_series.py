@@ -90,6 +90,19 @@ def test_the_same_request_twice_gives_the_same_answer(store, tmp_path):
     np.testing.assert_array_equal(store.infer(series.uid, [list(CENTRE)], BACKGROUND), first)
 
 
+def test_a_second_organ_is_not_taken_for_a_correction_of_the_first(store, tmp_path):
+    """OHIF names no organ, and sends the points of `background` along with those of every organ."""
+    other = (12, 28, 10)
+    series = store.add(write_series(tmp_path, picture(object_at() | object_at(other)), Acquisition()))
+    with store.browser() as browser:
+        first = store.infer(series.uid, [list(CENTRE)], BACKGROUND, browser=browser)
+        assert browser.cookies  # by which the server knows it again
+        second = store.infer(series.uid, [list(other)], BACKGROUND, browser=browser)
+    assert first[CENTRE] > 0
+    assert second[other] > 0
+    np.testing.assert_array_equal(second, store.infer(series.uid, [list(other)], BACKGROUND))
+
+
 def test_a_search_through_the_server_finds_one_patient_and_no_other(store, tmp_path):
     for patient in ("ANNA", "BERTA"):
         volume = picture(object_at())[:, :, :2]

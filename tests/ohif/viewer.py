@@ -178,20 +178,25 @@ class Viewer:
 
     def coloured(self, label, voxel, shape):
         """Which voxels of the shown slice (I, J) are drawn in a label's colour; its points must not be shown."""
+        return _hued(self.drawn(voxel, shape), self._colour(label))
+
+    def drawn(self, voxel, shape):
+        """The pixel in the middle of every voxel of the shown slice, (I, J, 3), 0 to 255; NaN outside of the view."""
         view = self.show(voxel)
         self.settle()
-        shot = self.page.screenshot(
-            clip={"x": view.left, "y": view.top, "width": view.width, "height": view.height}, timeout=PATIENCE_MS
-        )
-        colour = _hued(np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")), self._colour(label))
+        screen = np.asarray(Image.open(io.BytesIO(self.page.screenshot(timeout=PATIENCE_MS))).convert("RGB"))
         ends = self.on_canvas(view, [(0, 0, voxel[2]), (1, 0, voxel[2]), (0, 1, voxel[2])])
         grid = np.indices(shape)
-        drawn = ends[0][:, None, None] + (ends[1] - ends[0])[:, None, None] * grid[0]
-        drawn = (drawn + (ends[2] - ends[0])[:, None, None] * grid[1]).round().astype(int)
-        seen = (drawn[0] >= 0) & (drawn[0] < colour.shape[1]) & (drawn[1] >= 0) & (drawn[1] < colour.shape[0])
-        found = np.zeros(shape, bool)
-        found[seen] = colour[drawn[1][seen], drawn[0][seen]]
-        return found
+        x, y = (
+            np.floor(edge + start + along_i * grid[0] + along_j * grid[1]).astype(int)  # pixel n spans n to n + 1
+            for edge, start, along_i, along_j in zip(
+                (view.left, view.top), ends[0], ends[1] - ends[0], ends[2] - ends[0], strict=True
+            )
+        )
+        seen = (x >= view.left) & (x < view.left + view.width) & (y >= view.top) & (y < view.top + view.height)
+        pixels = np.full((*shape, 3), np.nan)
+        pixels[seen] = screen[y[seen], x[seen]]
+        return pixels
 
     def _colour(self, label):
         """The colour beside a row of the organs, as red, green and blue."""
@@ -230,11 +235,11 @@ class Viewer:
 
 
 def _hued(pixels, colour):
-    """Which pixels (H, W, 3) lie between grey and a colour: an overlay on a grey image, not another one's."""
-    pixels = pixels - pixels.mean(2, keepdims=True)
+    """Which pixels (..., 3) lie between grey and a colour: an overlay on a grey image, not another one's."""
+    pixels = pixels - pixels.mean(-1, keepdims=True)
     towards = colour - colour.mean()
     along = pixels @ towards / np.linalg.norm(towards)
-    return (along > COLOURED) & (along > 0.9 * np.linalg.norm(pixels, axis=2))
+    return (along > COLOURED) & (along > 0.9 * np.linalg.norm(pixels, axis=-1))
 
 
 def _form_field(body, name):
