@@ -44,7 +44,7 @@ class Plan:
     shape: tuple[int, int, int] = SHAPE
 
 
-QUICK = Plan(accepted=(1, 2), unseen=1, steps=10, shape=(64, 64, 10))
+QUICK = Plan(accepted=(1, 2), unseen=1, steps=4, shape=(64, 64, 8))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,7 @@ def draw(curve: Sequence[Measured], picture: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="tiny volumes and ten steps: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="tiny volumes and four steps: shows that it runs")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="another network than the bundled one")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--picture", type=Path, metavar="FILE")
