@@ -51,6 +51,31 @@ def test_saying_the_same_again_changes_nothing(three_seeds, label_file):
     assert imos["history"] == before["history"]
 
 
+def test_a_client_that_sends_all_its_marks_each_time_refines(session, label_file):
+    session.always |= {
+        "selected_label_name": "liver",
+        "label_info": [{"name": "liver", "id": 1}, {"name": "foreground_scribbles", "id": 2}],
+    }
+    strokes = square(2, low=12, high=14, value=2)
+    session.send(label=label_file(strokes))
+    session.send(label=label_file(strokes + square(5)))
+    first, _ = session.send(label=label_file(strokes + square(5) + square(9)))
+    corrected, imos = session.send(label=label_file(strokes + square(5) + square(9) + square(7)))
+    assert imos["recomputed"] == {"liver": [6, 8]}
+    assert set(changed_slices(first, corrected)) <= {6, 7, 8}
+    assert seeds_of(imos) == [(2, 2, "scribble"), (2, 5, "mask"), (2, 7, "mask"), (2, 9, "mask")]
+
+
+def test_a_region_limits_what_a_correction_changes(session, label_file):
+    first, _ = session.send(label=label_file(on_slices(BALL, [5])))
+    region = np.zeros(SHAPE, bool)
+    region[8:33, 4:31, 7:10] = True
+    corrected, imos = session.send(label=label_file(square(8)), roi=[8, 32, 4, 30, 7, 9])
+    assert imos["recomputed"] == {"label_1": [7, 9]}
+    assert not (corrected != first)[~region].any()
+    np.testing.assert_array_equal(corrected[8:33, 4:31, 8], square(8)[8:33, 4:31, 8])
+
+
 def test_other_objects_come_back_as_they_were(session, label_file):
     info = [{"name": "liver", "id": 1}, {"name": "spleen", "id": 2}]
     painted = on_slices(BALL, [5]) + square(8, low=25, high=35, value=2)

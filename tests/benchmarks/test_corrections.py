@@ -7,7 +7,7 @@ from benchmarks.corrections import Answer, Measurement, made_task, measure
 
 
 def answer(mask, seconds=1.0):
-    return Answer(mask=mask, imos={}, seconds=seconds)
+    return Answer(mask=mask, imos={}, seconds=1.0, cpu_seconds=seconds)
 
 
 @pytest.fixture

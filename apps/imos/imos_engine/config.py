@@ -172,7 +172,7 @@ class PropagationConfig:
     end_after: int | None = 3  # frames without any object after which a direction ends; None never ends early
     preload_seeds: bool = True  # every seed is in memory from the first frame on; False: from its own frame on
     min_pixels: int = 1  # an object with fewer pixels than this, at the internal size, is absent
-    feature_cache_bytes: int = 1 << 30  # budget for encoded frames kept for the next request on the same image
+    feature_cache_bytes: int = 1 << 30  # budget for encoded frames kept for the next request; as much again for flow
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be encoded."""

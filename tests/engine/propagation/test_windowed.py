@@ -11,7 +11,7 @@ import torch
 
 from imos_engine.config import RefinerConfig
 from imos_engine.propagation import FeatureCache
-from imos_engine.propagation.motion_field import MotionField
+from imos_engine.propagation.motion_field import FlowCache, MotionField
 from imos_engine.propagation.resizing import Box, FrameGrid
 from imos_engine.propagation.timings import Timings
 from imos_engine.sequence import FrameSequence, Seed
@@ -138,3 +138,21 @@ def test_a_box_is_expected_where_its_pixels_went():
     assert (moved.height, moved.width) == (12, 10)
     assert 1 <= moved.left - 38 <= 2 * STEP
     assert abs(moved.top - 74) <= 1
+
+
+def test_flow_that_was_kept_is_the_flow_that_was_found():
+    images = np.random.default_rng(0).integers(0, 255, (4, 40, 50)).astype(np.float32)
+    cache = FlowCache(1 << 24)
+    fields = [
+        MotionField(
+            FrameSequence(images, GREY), device=torch.device("cpu"), timings=Timings(), cache=cache, image_key=key
+        )
+        for key in ("image", "image", None)
+    ]
+    found, kept, fresh = (field.flow(2, 1) for field in fields)
+    assert cache.held_bytes > 0
+    assert torch.equal(kept, found)
+    assert torch.equal(fresh, found)
+    other = FrameSequence(images[::-1].copy(), GREY)
+    stranger = MotionField(other, device=torch.device("cpu"), timings=Timings(), cache=cache, image_key="another")
+    assert not torch.equal(stranger.flow(2, 1), found)

@@ -2,54 +2,20 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from threading import Lock
 
 import torch
 from torch import Tensor
 
 from imos_engine.network import FrameFeatures, ImosNetwork
 from imos_engine.propagation.resizing import FrameGrid
+from imos_engine.propagation.tensor_cache import TensorCache
 from imos_engine.propagation.timings import Timings
 from imos_engine.sequence import Frames
 
 
-class FeatureCache:
-    """Features by key, least recently used dropped first once they exceed a budget of bytes; safe across threads."""
-
-    def __init__(self, budget_bytes: int) -> None:
-        self._budget = budget_bytes
-        self._held: OrderedDict[Hashable, FrameFeatures] = OrderedDict()
-        self._bytes = 0
-        self._lock = Lock()
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes held now, at most the budget."""
-        return self._bytes
-
-    def __contains__(self, key: Hashable) -> bool:
-        """Whether features are held under `key`; does not count as use."""
-        return key in self._held
-
-    def get(self, key: Hashable) -> FrameFeatures | None:
-        """The features under `key`, now the most recently used, or None."""
-        with self._lock:
-            if key in self._held:
-                self._held.move_to_end(key)
-            return self._held.get(key)
-
-    def put(self, key: Hashable, features: FrameFeatures) -> None:
-        """Keep features, dropping others to stay within the budget; what alone exceeds it is not kept."""
-        size = _bytes_of(features)
-        with self._lock:
-            if key in self._held or size > self._budget:
-                return
-            while self._bytes + size > self._budget:
-                self._bytes -= _bytes_of(self._held.popitem(last=False)[1])
-            self._held[key] = features
-            self._bytes += size
+class FeatureCache(TensorCache[FrameFeatures]):
+    """Encoded frames by key."""
 
 
 class FrameEncoder:
@@ -129,7 +95,3 @@ class FrameEncoder:
 
     def _cached(self, index: int, grid: FrameGrid) -> FrameFeatures | None:
         return None if self._cache is None else self._cache.get(self._key(index, grid))
-
-
-def _bytes_of(features: FrameFeatures) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in features.tensors)

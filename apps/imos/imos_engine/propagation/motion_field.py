@@ -1,6 +1,9 @@
-"""Optical flow between neighbouring frames, computed once for all objects and seen from any window."""
+"""Optical flow between neighbouring frames, computed once for all objects and requests, and seen from any window."""
 
 from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +13,7 @@ from torch import Tensor
 
 from imos_engine.motion import FlowEstimator, follow, grey_bytes
 from imos_engine.propagation.resizing import Box, FrameGrid
+from imos_engine.propagation.tensor_cache import TensorCache
 from imos_engine.propagation.timings import Timings
 from imos_engine.sequence import Frames
 
@@ -17,10 +21,34 @@ SMALLEST, LARGEST = 320, 512  # side of the square with the flow's area, in pixe
 HELD_FRAMES = 8
 
 
+@dataclass(frozen=True)
+class Flow:
+    """Where the pixels of one frame lie in another."""
+
+    displacements: Tensor  # (2, h, w) on the flow's own grid, in its pixels, float16
+
+    @property
+    def tensors(self) -> tuple[Tensor]:
+        """All that takes memory."""
+        return (self.displacements,)
+
+
+class FlowCache(TensorCache[Flow]):
+    """Flow by key."""
+
+
 class MotionField:
     """Flow of one sequence, from one frame to its neighbours at a time."""
 
-    def __init__(self, frames: Frames, *, device: torch.device, timings: Timings) -> None:
+    def __init__(
+        self,
+        frames: Frames,
+        *,
+        device: torch.device,
+        timings: Timings,
+        cache: FlowCache | None = None,
+        image_key: Hashable = None,
+    ) -> None:
         height, width = frames.size
         side = min(max((height * width) ** 0.5, SMALLEST), LARGEST)
         self._grid = FrameGrid.fit(Box.whole(frames.size), round(side))
@@ -29,6 +57,8 @@ class MotionField:
         self._grey: dict[int, npt.NDArray[np.uint8]] = {}
         self._index: int | None = None
         self._flows: dict[int, Tensor] = {}  # from frame `_index`, by neighbour
+        self._cache = cache if image_key is not None else None
+        self._image_key = image_key
 
     def flow(self, index: int, neighbour: int) -> Tensor:
         """Where the pixels of frame `index` lie in `neighbour`: (2, h, w) displacements in frame pixels."""
@@ -37,7 +67,7 @@ class MotionField:
             self._flows.clear()
         if neighbour not in self._flows:
             with self._timings.measure("flow"):
-                found = torch.from_numpy(self._estimator.origin(self._seen(index), self._seen(neighbour)))
+                found = self._found(index, neighbour).displacements.float()
                 height, width = self._frames.size
                 inner_height, inner_width = self._grid.inner_size
                 scale = torch.tensor([width / inner_width, height / inner_height])
@@ -62,6 +92,17 @@ class MotionField:
         top = min(max(extent.top - y, 0), height - extent.height)
         left = min(max(extent.left - x, 0), width - extent.width)
         return Box(top, left, extent.height, extent.width)
+
+    def _found(self, index: int, neighbour: int) -> Flow:
+        """The flow on its own grid; in 16 bits whether it was kept or not, so that both give the same masks."""
+        key = self._image_key, index, neighbour
+        held = None if self._cache is None else self._cache.get(key)
+        if held is not None:
+            return held
+        flow = Flow(torch.from_numpy(self._estimator.origin(self._seen(index), self._seen(neighbour))).half())
+        if self._cache is not None:
+            self._cache.put(key, flow)
+        return flow
 
     def _sampled(self, flow: Tensor, positions: Tensor) -> Tensor:
         """The flow at frame positions (2, h, w)."""

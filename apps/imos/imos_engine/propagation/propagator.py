@@ -18,7 +18,7 @@ from imos_engine.propagation.confidence import Calibration, Evidence
 from imos_engine.propagation.features import FeatureCache, FrameEncoder
 from imos_engine.propagation.grouping import grouped
 from imos_engine.propagation.merge import HeldAnswer, LabelCanvas, Merged, PassAnswer
-from imos_engine.propagation.motion_field import MotionField
+from imos_engine.propagation.motion_field import FlowCache, MotionField
 from imos_engine.propagation.resizing import Box
 from imos_engine.propagation.schedule import forward_weight, frame_order
 from imos_engine.propagation.sweep import Scene, Sweep, SweepStep
@@ -64,6 +64,7 @@ class Propagator:
         self._device = torch.device(device)
         self._network = prepare_for_inference(network, precision=self.settings.precision, device=self._device)
         self._features = features
+        self._flows = FlowCache(self.settings.feature_cache_bytes)
 
     def propagate(
         self,
@@ -124,19 +125,19 @@ class Propagator:
             self._network, frames,
             batch=self.settings.encode_batch, timings=self.timings, cache=self._features, image_key=image_key,
         )  # fmt: skip
+        motion = MotionField(frames, device=self._device, timings=self.timings, cache=self._flows, image_key=image_key)
         scene = Scene(
             network=self._network,
             encoder=encoder,
-            motion=MotionField(frames, device=self._device, timings=self.timings),
+            motion=motion,
             windows=Windows(frames.size, self.settings.size, self.settings.window),
             memory=self.memory,
             settings=self.settings,
             presence_threshold=self._presence_threshold,
             timings=self.timings,
         )
-        by_frame = {seed.index: seed for seed in seeds}
         groups = grouped(_extents(seeds, object_ids), scene.windows)
-        return _Run(by_frame, object_ids, groups, scene, frame_range, frames.size)
+        return _Run({seed.index: seed for seed in seeds}, object_ids, groups, scene, frame_range, frames.size)
 
     def _sweeps(self, run: _Run, direction: Direction) -> dict[int, tuple[int, Sweep]]:
         """Per group that has a seed in the range: the frame on which it starts, and its sweep."""

@@ -42,6 +42,8 @@ def without_answers(
 def own_marks(marks: Marks, state: ObjectState, visible: Mask, axis: int | None) -> Marks | None:
     """The marks without what was answered; None if the answer is not in the segment, and the person began anew.
 
+    A client that never puts answers into the segment is told by earlier marks that are in it: all of these are marks.
+
     Shapes: visible (I, J, K), false where another segment covers this object's. `axis` is the one to look along; None
     finds that along which the changes are planar.
     """
@@ -54,7 +56,7 @@ def own_marks(marks: Marks, state: ObjectState, visible: Mask, axis: int | None)
     seeded = np.zeros_like(differs)
     seeded[list(state.seeds_along(axis))] = True
     if not (~differs & held & ~seeded).any() and (differs & held & ~seeded).any():
-        return None
+        return marks if (~differs & holds & seeded).any() or _strokes_again(marks, state) else None
     marked_otherwise = np.zeros_like(differs)
     for strokes in (marks.strokes, marks.strokes_background):
         if strokes is not None:
@@ -66,6 +68,14 @@ def own_marks(marks: Marks, state: ObjectState, visible: Mask, axis: int | None)
         painted=Region(label_map=kept, ids=(1,)),
         absent=frozenset(int(index) for index in np.flatnonzero(erased)),
         absent_axis=axis,
+    )
+
+
+def _strokes_again(marks: Marks, state: ObjectState) -> bool:
+    """Whether strokes are on a slice where strokes had been."""
+    strokes = marks.strokes
+    return strokes is not None and any(
+        seed.mode == "scribble" and seed.index in strokes.slices(seed.axis) for seed in state.seeds
     )
 
 

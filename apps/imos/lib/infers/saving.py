@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lib.calls import this_call
 from lib.errors import RequestError
 from lib.infers.options import ADVERTISED, read_flag
 from lib.infers.request import UNNAMED
 
 NOTHING, OWN_NAME = ADVERTISED["save_as"]
+NAMELESS = (
+    "the reply has no name to be saved under: this client sends none. Choose one in save_as, or "
+    f"{UNNAMED!r} if it needs none"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +33,7 @@ class Saving:
         """
         if self.name is None:
             if UNNAMED in label_names:
-                raise RequestError(
-                    f"the reply has no name to be saved under: this client sends none. Choose one in save_as, or "
-                    f"{UNNAMED!r} if it needs none"
-                )
+                raise RequestError(NAMELESS)
             return dict(label_names)
         if len(label_names) > 1:
             raise RequestError(
@@ -59,4 +61,12 @@ def read_saving(request: Mapping[str, Any]) -> Saving | None:
     if not isinstance(value, str) or not value.strip():
         raise RequestError(f"save_as is {value!r}; send {NOTHING!r}, {OWN_NAME!r}, or the structure's name")
     name = value.strip()
+    if name == OWN_NAME and _is_nameless(request):
+        raise RequestError(NAMELESS)  # before anything is computed
     return None if name == NOTHING else Saving(name=None if name == OWN_NAME else name, over=over)
+
+
+def _is_nameless(request: Mapping[str, Any]) -> bool:
+    """Whether nothing in a request can name a structure: points of OHIF, for instance."""
+    named = request.get("selected_label_name") or request.get("objects") or this_call().brings_label
+    return not named and not any(isinstance(request.get(kind), Mapping) for kind in ("foreground", "background"))

@@ -100,7 +100,8 @@ def _from_prompts(
     one: SliceMarks, rivals: Sequence[SliceMarks], marked: MarkedSlice, solve: SliceSolver
 ) -> npt.NDArray[np.float32]:
     """The probability (H, W) that strokes, points and box mean, together with the mask that they correct."""
-    index, known = marked.index, marked.masks.get(one.name)
+    index, painted = marked.index, one.painted(marked.index)
+    known = marked.masks.get(one.name) if painted is None else painted
     if known is not None and not known.any():
         known = None
     prompts = one.prompts(index, rivals, known)
