@@ -167,10 +167,10 @@ def test_a_series_without_a_place_in_the_patient_is_refused(tmp_path):
 class Grid:
     """A label map's shape and place."""
 
-    def __init__(self, acquisition, shape=SHAPE, *, moved_mm=0.0):
+    def __init__(self, acquisition, shape=SHAPE, *, moved_mm=0.0, stretched=1.0):
         self.shape = shape
         lps = np.eye(4)
-        lps[:3, :3] = acquisition.axes.T * acquisition.spacing_mm
+        lps[:3, :3] = acquisition.axes.T * acquisition.spacing_mm * stretched
         lps[:3, 3] = acquisition.position((0, 0, 0)) + moved_mm
         self.affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
 
@@ -181,6 +181,7 @@ def test_only_a_label_map_on_the_series_own_grid_is_taken(tmp_path, plane, desce
     series(tmp_path, acquisition)
     slices = read_slices(tmp_path)
     refuse_other_grid(Grid(acquisition), slices)
-    for other in (Grid(acquisition, (24, 20, 7)), Grid(acquisition, (20, 24, 8)), Grid(acquisition, moved_mm=2.0)):
+    shapes = Grid(acquisition, (24, 20, 7)), Grid(acquisition, (20, 24, 8))
+    for other in (*shapes, Grid(acquisition, moved_mm=2.0), Grid(acquisition, stretched=1.2)):
         with pytest.raises(NoSegmentationError):
             refuse_other_grid(other, slices)

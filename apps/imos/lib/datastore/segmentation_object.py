@@ -73,10 +73,13 @@ def refuse_other_grid(volume: Volume, slices: Sequence[pydicom.Dataset]) -> None
             f"the label map has {volume.shape} voxels, the series {len(slices)} slices "
             f"of {first.Columns} x {first.Rows}"
         )
-    for k in (0, len(slices) - 1):
+    corners = np.array([one.ImagePositionPatient for one in (first, slices[-1])], dtype=float)
+    gap_mm = float(np.linalg.norm(corners[1] - corners[0])) / max(len(slices) - 1, 1)
+    # The last slice may be off where slices are not evenly spaced: a volume has one spacing.
+    for k, corner, allowed_mm in ((0, corners[0], POSITION_TOLERANCE_MM), (len(slices) - 1, corners[1], gap_mm / 2)):
         there = (np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine @ [0, 0, k, 1])[:3]
-        away = float(np.abs(there - np.array(slices[k].ImagePositionPatient, dtype=float)).max())
-        if away > POSITION_TOLERANCE_MM * (1 + k):
+        away = float(np.abs(there - corner).max())
+        if away > max(allowed_mm, POSITION_TOLERANCE_MM):
             raise NoSegmentationError(f"slice {k} of the label map lies {away:.1f} mm away from that of the series")
 
 
