@@ -90,9 +90,9 @@ def test_the_same_request_twice_gives_the_same_answer(store, tmp_path):
     np.testing.assert_array_equal(store.infer(series.uid, [list(CENTRE)], BACKGROUND), first)
 
 
-def test_a_second_organ_is_not_taken_for_a_correction_of_the_first(store, tmp_path):
+@pytest.mark.parametrize("other", [(12, 28, 10), (12, 28, CENTRE[2])], ids=["elsewhere", "on the same slice"])
+def test_a_second_organ_is_not_taken_for_a_correction_of_the_first(store, tmp_path, other):
     """OHIF names no organ, and sends the points of `background` along with those of every organ."""
-    other = (12, 28, 10)
     series = store.add(write_series(tmp_path, picture(object_at() | object_at(other)), Acquisition()))
     with store.browser() as browser:
         first = store.infer(series.uid, [list(CENTRE)], BACKGROUND, browser=browser)
