@@ -1,4 +1,4 @@
-"""What happens between two steps of a training: making way for requests, telling how far it is, noticing a signal."""
+"""What happens between two steps of a training: making way for requests, and noticing a signal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ class Pacing:
     def __init__(self, machine: SharedMachine, *, interrupted: Callable[[], bool]) -> None:
         self._machine, self._interrupted = machine, interrupted
         self._started = self._told = monotonic()
-        self._steps = 0
         self.waited = 0.0  # seconds, for requests
 
     def __call__(self) -> bool:
@@ -31,13 +30,10 @@ class Pacing:
         self._machine.wait_for_turn()
         now = monotonic()
         self.waited += now - before
-        self._steps += 1
         if now - self._told >= TELL_EVERY:
             self._told = now
-            logger.info(
-                "Step %d after %.0f s, of which %.0f s were left to requests",
-                self._steps, now - self._started, self.waited,
-            )  # fmt: skip
+            spent = now - self._started
+            logger.info("Training since %.0f s, of which %.0f s were left to requests", spent, self.waited)
         return self._interrupted()
 
 

@@ -120,10 +120,20 @@ def adapt(
         refined=base.refiner is not None,
         device=device,
     )
+    steps = settings.steps_for(len(clips.training))
+    done = 0
+
+    def after_step() -> bool:
+        nonlocal done
+        done += 1
+        if done % max(steps // 10, 1) == 0:
+            logger.info("Step %d of %d at most", done, steps)
+        return should_stop()
+
     while True:
         try:
             weights = train(
-                config, output_dir=folder, device=device, weights=start, source=clips, should_stop=should_stop
+                config, output_dir=folder, device=device, weights=start, source=clips, should_stop=after_step
             )
             return adapter_weights(load_network(weights), decoder=settings.decoder)
         except (MemoryError, RuntimeError) as error:
