@@ -14,6 +14,7 @@ from imos_engine.network.backbone import residual_blocks
 from imos_engine.network.decoder import Decoder, Skips
 from imos_engine.network.encoders import KeyEncoder, KeyProjection, Keys, ValueEncoder
 from imos_engine.network.fusion import fold_objects, unfold_objects
+from imos_engine.network.likeness import Likeness
 from imos_engine.network.refiner import MovedMasks, Refiner
 
 STRIDE = 16  # frame pixels per key pixel, along each side
@@ -140,14 +141,16 @@ class ImosNetwork(nn.Module):
         logits, probabilities = aggregate(torch.sigmoid(unfold_objects(logit, objects)[:, :, 0]))
         return unfold_objects(folded, objects), logits, probabilities
 
-    def refine(self, frames: Tensor, coarse: Tensor, moved: MovedMasks) -> tuple[Tensor, Tensor, Tensor]:
-        """Sharper masks from what `decode` gave and what the neighbouring frame says.
+    def refine(
+        self, frames: Tensor, coarse: Tensor, moved: MovedMasks, likeness: Likeness
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Sharper masks from what `decode` gave, what neighbouring frames say and what the seeds look like.
 
         Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits of the objects.
         Returns: aggregated logits and probabilities (B, K+1, H, W), and the logit of each object's presence (B, K).
         """
         if self.refiner is None:
             raise ValueError("this network has no refiner; ask `network.refiner` before calling refine")
-        refined = self.refiner(frames, coarse, moved)
+        refined = self.refiner(frames, coarse, moved, likeness)
         logits, probabilities = aggregate(torch.sigmoid(refined.logits))
         return logits, probabilities, refined.presence

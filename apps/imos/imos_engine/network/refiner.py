@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from imos_engine.config import RefinerConfig
 from imos_engine.motion import follow
+from imos_engine.network.likeness import Likeness
 
 SUREST = 0.98  # a moved mask is never surer than this: the object may have ended
 DOUBT = 0.25  # normalised intensity by which a moved frame may differ before it counts e times less
 RESTRAINT = 0.5  # share of the correction outside training: images are not what synthesis makes of them
-EVIDENCE = 8  # planes that `evidence` stacks
+EVIDENCE = 10  # planes that `evidence` stacks
+MEASURES = 6  # numbers that `measures` takes
 
 
 class Neighbour(NamedTuple):
@@ -91,23 +93,26 @@ class Refiner(nn.Module):
         )
         self.correction = nn.Conv2d(widths[0], 4, 3, padding=1)
         self.trust = nn.Parameter(torch.tensor([0.0, 1.0]))  # in the coarse mask, in the moved mask
-        self.presence = nn.Sequential(nn.Linear(2 * widths[-1], widths[-1]), nn.SiLU(), nn.Linear(widths[-1], 1))
+        self.presence = nn.Sequential(
+            nn.Linear(2 * widths[-1] + MEASURES, widths[-1]), nn.SiLU(), nn.Linear(widths[-1], 1)
+        )
         nn.init.zeros_(self.correction.weight)
         if self.correction.bias is not None:
             nn.init.zeros_(self.correction.bias)
 
-    def forward(self, frames: Tensor, coarse: Tensor, moved: MovedMasks) -> Refined:
+    def forward(self, frames: Tensor, coarse: Tensor, moved: MovedMasks, likeness: Likeness) -> Refined:
         """Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits; H and W multiples of 16."""
         objects = coarse.shape[1]
         trusted = moved.masks.float().clamp(1 - SUREST, SUREST).logit()
         trust = self.trust.float()
         prior = trust[0] * coarse.float().clamp(-8, 8) + trust[1] * trusted
-        x = self.stem(F.pixel_unshuffle(evidence(frames, coarse, moved).to(self.stem.weight.dtype), 2))
+        x = self.stem(F.pixel_unshuffle(evidence(frames, coarse, moved, likeness).to(self.stem.weight.dtype), 2))
         levels = []
         for level, stage in enumerate(self.down):
             x = stage(F.avg_pool2d(x, 2) if level else x)
             levels.append(x)
-        summary = torch.cat((x.mean((2, 3)), x.amax((2, 3))), dim=1)
+        measured = measures(coarse, moved, likeness).flatten(0, 1).to(x.dtype)
+        summary = torch.cat((x.mean((2, 3)), x.amax((2, 3)), measured), dim=1)
         for level in reversed(range(len(self.up))):
             doubled = F.interpolate(x, scale_factor=2, mode="nearest")
             x = self.up[level](torch.cat((doubled, levels[level]), dim=1))
@@ -117,7 +122,7 @@ class Refiner(nn.Module):
         return Refined(logits=prior + share * correction.float(), presence=presence.float())
 
 
-def evidence(frames: Tensor, coarse: Tensor, moved: MovedMasks) -> Tensor:
+def evidence(frames: Tensor, coarse: Tensor, moved: MovedMasks, likeness: Likeness) -> Tensor:
     """Everything that is known of each object's pixels, on one scale: (B*K, EVIDENCE, H, W).
 
     Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits.
@@ -126,4 +131,37 @@ def evidence(frames: Tensor, coarse: Tensor, moved: MovedMasks) -> Tensor:
     masks, sure = moved.masks.float(), coarse.float().sigmoid()
     per_object = torch.stack((masks, sure, masks.sum(1, keepdim=True) - masks, sure.sum(1, keepdim=True) - sure), dim=2)
     per_frame = torch.cat((frames.float(), moved.change.float()), dim=1)[:, None].expand(-1, objects, -1, -1, -1)
-    return torch.cat((2 * per_object - 1, per_frame), dim=2).flatten(0, 1)
+    alike = torch.stack((likeness.scores.float(), _best_other(likeness.scores.float())), dim=2)
+    return torch.cat((2 * per_object - 1, per_frame, alike), dim=2).flatten(0, 1)
+
+
+def measures(coarse: Tensor, moved: MovedMasks, likeness: Likeness) -> Tensor:
+    """What the moved mask covers, in numbers about -2 to 2: (B, K, MEASURES).
+
+    Mean likeness within it, just around it and, for comparison, of the object on the seeds; mean change, mean of the
+    coarse mask, and its size.
+    """
+    masks = moved.masks.float()
+    around = (F.max_pool2d(masks, 9, stride=1, padding=4) - masks).clamp(min=0)
+    inside, outside = masks / (masks.sum((2, 3), keepdim=True) + 1), around / (around.sum((2, 3), keepdim=True) + 1)
+    alike = likeness.scores.float()
+    size = torch.log(masks.mean((2, 3)) + 1e-3) / 3 + 1
+    return torch.stack(
+        (
+            (inside * alike).sum((2, 3)),
+            (outside * alike).sum((2, 3)),
+            (inside * moved.change.float()).sum((2, 3)),
+            2 * (inside * coarse.float().sigmoid()).sum((2, 3)) - 1,
+            size,
+            likeness.typical.float(),
+        ),
+        dim=2,
+    )
+
+
+def _best_other(likeness: Tensor) -> Tensor:
+    """Likeness to the object that a pixel looks most like, apart from one's own; -1 without another one."""
+    if likeness.shape[1] == 1:
+        return torch.full_like(likeness, -1.0)
+    best = likeness.topk(2, dim=1)
+    return torch.where(likeness >= best.values[:, :1], best.values[:, 1:], best.values[:, :1])

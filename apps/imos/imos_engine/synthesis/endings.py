@@ -25,7 +25,7 @@ def end_objects(rng: np.random.Generator, scene: Anatomy, chosen: list[Group], *
         last = int(rng.integers(1, frames - 1))
         for frame, kept in enumerate(kept_shares(rng, frames, last)):
             shrink(scene.regions[frame], group, float(kept), rigid)
-        if rng.random() < 0.6:
+        if rng.random() < 0.3:
             resemble(rng, scene, group, set().union(*chosen))
 
 

@@ -11,12 +11,13 @@ from torch import Tensor
 from imos_engine.config import NEIGHBOURS
 from imos_engine.memory.attention import affinity, read_memory, similarity
 from imos_engine.network import FrameFeatures, ImosNetwork
+from imos_engine.network.likeness import Likeness, filter_bank, fit_likeness, seed_moments
 from imos_engine.network.refiner import Neighbour, moved_masks
 from imos_engine.training.clips import Batch
 from imos_engine.training.losses import presence_loss, segmentation_loss, without_padding
 
 NOWHERE = -20.0  # logit of an object that only pads the batch
-PRESENCE_WEIGHT = 0.1  # of the presence's loss beside the masks'
+PRESENCE_WEIGHT = 0.2  # of the presence's loss beside the masks'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,7 @@ def follow_clip(network: ImosNetwork, batch: Batch, conditions: ClipConditions) 
     hidden = network.initial_hidden(clips, seed.shape[1], *at[0].key.shape[-2:])
     value, hidden = network.encode_values(frames[:, 0], at[0].f16, seed, hidden, deep_update=True)
     values, known = {0: value}, [seed]
+    likeness = _likeness(batch) if network.refiner is not None else None
     followed = Followed([], [])
     for index in range(1, length):
         deep = index in plan.deep_updates
@@ -88,10 +90,10 @@ def follow_clip(network: ImosNetwork, batch: Batch, conditions: ClipConditions) 
             readout = _read([at[i] for i in read], [values[i] for i in read], at[index], top_k=conditions.top_k)
             update_hidden = not deep and index < length - 1
             hidden, logits, _ = network.decode(at[index], readout, hidden, update_hidden=update_hidden)
-        if network.refiner is not None:
+        if likeness is not None:
             moved = moved_masks(frames[:, index], _neighbours(batch, known, index, conditions))
             coarse = logits[:, 1:].masked_fill(~valid[..., None, None], NOWHERE)
-            logits, _, presence = network.refine(frames[:, index], coarse, moved)
+            logits, _, presence = network.refine(frames[:, index], coarse, moved, likeness[index])
             followed.presence.append(presence)
         followed.logits.append(without_padding(logits.float(), valid))
         known.append(followed.logits[-1].softmax(dim=1)[:, 1:])
@@ -101,6 +103,13 @@ def follow_clip(network: ImosNetwork, batch: Batch, conditions: ClipConditions) 
                     frames[:, index], at[index].f16, known[index], hidden, deep_update=deep
                 )
     return followed
+
+
+def _likeness(batch: Batch) -> list[Likeness]:
+    """How much every frame's pixels look like the seed's objects."""
+    filtered = [filter_bank(frame) for frame in batch.frames.unbind(1)]
+    model = fit_likeness(seed_moments(filtered[0], batch.masks[:, 0]))
+    return [model(frame) for frame in filtered]
 
 
 def _neighbours(batch: Batch, known: Sequence[Tensor], index: int, conditions: ClipConditions) -> list[Neighbour]:
