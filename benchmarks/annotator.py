@@ -3,7 +3,8 @@
 First a few strokes on the slice where a label is largest; then, again and again, the true mask of one more slice (or
 "not here", where the label is absent). Which slice: `suggested` takes the one of the last reply, and stops when the
 reply says that no further correction is worth it; `middle of gap` takes the middle of the largest gap between annotated
-slices, and knows the label's true first and last slice. Dice of the volume after each interaction.
+slices, and knows the label's true first and last slice; `first then gap` paints the slice with the strokes before that.
+Dice of the volume after each interaction.
 
     python -m benchmarks.annotator FOLDER --labels-per-case 1
 """
@@ -33,7 +34,7 @@ from requests_toolbelt.multipart.decoder import MultipartDecoder
 from benchmarks.cases import LabelledCase, find_cases, measurable_labels, read_case
 from benchmarks.protocols import ROUNDS, RoundsMeasurement
 from benchmarks.simulated_prompts import KINDS
-from benchmarks.summary import difference, rows_of, within
+from benchmarks.summary import by_method, difference, rows_of, within
 from benchmarks.tables import print_differences, print_results
 from imos_engine.metrics import dice
 from scripts.demo.server import running_server
@@ -41,7 +42,7 @@ from scripts.demo.server import running_server
 Mask = NDArray[np.bool_]
 
 MODEL = "imos_scribbles"
-SUGGESTED, MIDDLE = "suggested", "middle of gap"
+SUGGESTED, MIDDLE, FIRST_THEN_MIDDLE = "suggested", "middle of gap", "first then gap"
 OBJECT, STROKES, ERASED = 1, 2, 3  # ids in the label file that an annotator sends
 STROKES_KIND = "3 strokes"
 SECONDS_TO_ANSWER = 1800
@@ -147,7 +148,16 @@ def middle_of_gap(annotation: Annotation, answer: Answer, truth: Mask) -> int | 
     return (before + after) // 2 if after - before > 1 else None
 
 
-STRATEGIES: Mapping[str, Choose] = {SUGGESTED: suggested, MIDDLE: middle_of_gap}
+def first_then_middle(annotation: Annotation, answer: Answer, truth: Mask) -> int | None:
+    """The slice with the strokes, then as `middle_of_gap`: what is left of a suggestion that is always to paint it."""
+    return next(iter(annotation.strokes), None) if annotation.strokes else middle_of_gap(annotation, answer, truth)
+
+
+STRATEGIES: Mapping[str, Choose] = {
+    SUGGESTED: suggested,
+    MIDDLE: middle_of_gap,
+    FIRST_THEN_MIDDLE: first_then_middle,
+}
 
 
 def first_annotation(case: LabelledCase, label: int) -> Annotation:
@@ -189,11 +199,13 @@ def measure_session(
     return measured, opening
 
 
-def measure_label(case: LabelledCase, label: int, asking: Callable[[], Ask]) -> list[RoundsMeasurement]:
-    """Both strategies; each is a client of its own (`asking`), and both begin with the same strokes."""
+def measure_label(
+    case: LabelledCase, label: int, asking: Callable[[], Ask], strategies: Sequence[str] = tuple(STRATEGIES)
+) -> list[RoundsMeasurement]:
+    """Every strategy; each is a client of its own (`asking`), and all begin with the same strokes."""
     results: list[RoundsMeasurement] = []
     opening = None
-    for name in STRATEGIES:
+    for name in strategies:
         found, opening = measure_session(case, label, name, ask=asking(), first=opening)
         results.append(found)
     return results
@@ -214,9 +226,13 @@ def write_image(folder: Path, case: LabelledCase, studies: Path) -> Path:
 def print_sessions(results: Sequence[RoundsMeasurement]) -> None:
     """Tables of Dice after each interaction, what was annotated, and how far apart the strategies are."""
     print_results(results)
-    ours, other = ([one for one in results if one.method == name] for name in STRATEGIES)
-    gaps = [difference(within(ours, row), within(other, row), row=row, second_name=MIDDLE) for row in rows_of(ours)]
-    print_differences("suggested minus middle of gap, mean Dice, 95% interval of the difference", gaps)
+    sessions = by_method(results)
+    ours = sessions.pop(SUGGESTED, [])
+    if not ours:
+        return
+    for name, other in sessions.items():
+        gaps = [difference(within(ours, row), within(other, row), row=row, second_name=name) for row in rows_of(ours)]
+        print_differences(f"suggested minus {name}, mean Dice, 95% interval of the difference", gaps)
     stopped = sum(len(one.frames) < ROUNDS for one in ours)
     print(f"\n{stopped} of {len(ours)} labels: no further correction suggested before {ROUNDS} interactions")
     for one in ours:
@@ -239,8 +255,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for label in measurable_labels(case, limit=options.labels_per_case)[0]:
                     axis, name, image = case.slice_axis, case.label_names[label], images[case.name]
                     asking = partial(HttpAnnotator, url, image, name, axis=axis)
-                    results += measure_label(case, label, asking)
-                    shown = [f"{one.method} " + " ".join(f"{score:.3f}" for score in one.dice) for one in results[-2:]]
+                    found = measure_label(case, label, asking, options.strategies)
+                    results += found
+                    shown = [f"{one.method} " + " ".join(f"{score:.3f}" for score in one.dice) for one in found]
                     print(f"{case.name}: {name}: {'; '.join(shown)}", file=sys.stderr, flush=True)
     print_sessions(results)
 
@@ -252,9 +269,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, help="folder of labelled cases")
     parser.add_argument("--cases", help="only these cases, by the names of their folders, separated by commas")
     parser.add_argument("--labels-per-case", type=int, metavar="N", help="only the N largest labels of each case")
+    parser.add_argument(
+        "--strategies",
+        type=_strategies,
+        default=list(STRATEGIES),
+        metavar="NAME,NAME",
+        help=f"of {', '.join(STRATEGIES)} (default: all)",
+    )
     parser.add_argument("--threads", type=int, default=1, help="of the server (default: 1)")
     parser.add_argument("--device", default="cpu", help="of the server (default: cpu)")
     return parser
+
+
+def _strategies(text: str) -> list[str]:
+    chosen = [name.strip() for name in text.split(",")]
+    unknown = [name for name in chosen if name not in STRATEGIES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no strategy {unknown[0]!r}; choose from {', '.join(STRATEGIES)}")
+    return list(dict.fromkeys(chosen))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from benchmarks.annotator import (
     OBJECT,
     STRATEGIES,
     STROKES,
+    SUGGESTED,
     Annotation,
     Answer,
     first_annotation,
@@ -72,22 +73,22 @@ def test_the_first_interaction_is_strokes_inside_the_largest_slice(case):
     np.testing.assert_array_equal(first_annotation(case, 1).strokes[9], strokes)
 
 
-def test_both_strategies_begin_alike_and_then_each_takes_its_own_slices(case):
-    servers = [NearestMask([0, 12, 5, 7]), NearestMask([])]
+def test_all_strategies_begin_alike_and_then_each_takes_its_own_slices(case):
+    servers = [NearestMask([0, 12, 5, 7]), NearestMask([]), NearestMask([])]
     asking = iter(servers)
-    ours, middle = measure_label(case, 1, lambda: next(asking))
+    ours, middle, first = measure_label(case, 1, lambda: next(asking))
     assert ours.frames == (9, 0, 12, 5, 7)
     assert middle.frames == (9, 4, 1, 6, 2)  # 0 to 9 hold the label: the largest gap is below the strokes
-    assert ours.dice[0] == middle.dice[0]
-    assert len(ours.dice) == len(middle.dice) == 5
-    assert len(servers[0].said) == 5
-    assert len(servers[1].said) == 4  # the strokes were answered already
+    assert first.frames == (9, 9, 4, 1, 6)
+    assert ours.dice[0] == middle.dice[0] == first.dice[0]
+    assert {len(one.dice) for one in (ours, middle, first)} == {5}
+    assert [len(server.said) for server in servers] == [5, 4, 4]  # the strokes were answered already
     np.testing.assert_array_equal(servers[0].said[1].masks[0], truth()[0])
     assert not servers[0].said[2].masks[12].any()
 
 
 def test_an_annotator_stops_when_nothing_is_suggested(case):
-    ours, _ = measure_label(case, 1, lambda: NearestMask([0]))
+    (ours,) = measure_label(case, 1, lambda: NearestMask([0]), [SUGGESTED])
     assert ours.frames == (9, 0)
     assert ours.dice[1:] == (ours.dice[1],) * 4
 
@@ -111,8 +112,8 @@ def test_what_is_sent_holds_strokes_masks_and_not_here():
     assert annotation.with_mask(9, truth()[9]).strokes == {}
 
 
-def test_both_are_printed_side_by_side(case, capsys):
-    asking = iter([NearestMask([0, 12]), NearestMask([])])
+def test_all_are_printed_side_by_side(case, capsys):
+    asking = iter([NearestMask([0, 12]), NearestMask([]), NearestMask([])])
     print_sessions(measure_label(case, 1, lambda: next(asking)))
     printed = capsys.readouterr().out
     assert all(name in printed for name in STRATEGIES)
