@@ -167,6 +167,8 @@ def test_training_stopped_at_any_moment_leaves_what_is_in_force(site):
 
 def test_accepted_labels_become_a_version_that_serves(site):
     """The network of this server cannot be moved in a step, so that the gate finds nothing worse."""
+    for image in IMAGES[:3]:
+        site.accept(image)
     assert site.train(steps=1, replay=0).status_code == 200
     site.wait_for(lambda: site.status()["status"] in ("DONE", "ERROR"), "it did not end")
     assert site.status()["status"] == "DONE", site.status()["details"]
