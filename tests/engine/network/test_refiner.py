@@ -28,10 +28,14 @@ def inputs(objects: int = 2):
     return frames, coarse, MovedMasks(masks=masks, change=torch.rand(1, 1, 32, 48, generator=generator)), likeness
 
 
+def silent(likeness: Likeness) -> Likeness:
+    return likeness._replace(scores=torch.zeros_like(likeness.scores))
+
+
 def test_untrained_it_is_sure_where_both_masks_agree():
     frames, coarse, moved, likeness = inputs()
     agreed = (moved.masks > 0.6) & (coarse > 0)
-    logits = refiner()(frames, coarse, moved, likeness).logits
+    logits = refiner()(frames, coarse, moved, silent(likeness)).logits
     assert bool((logits[agreed] > 0).all())
     assert bool((logits[(moved.masks < 0.4) & (coarse < 0)] < 0).all())
 
@@ -109,3 +113,14 @@ def test_a_neighbour_that_does_not_look_like_the_frame_hardly_counts():
     assert torch.equal(moved_masks(frames, [like]).masks, like.masks)
     even = moved_masks(frames, [like, Neighbour(torch.zeros(1, 1, 32, 48), frames, still)]).masks
     torch.testing.assert_close(even, torch.full_like(even, 0.5))
+
+
+@torch.no_grad()
+def test_outside_training_likeness_moves_the_mask_towards_what_looks_like_the_object():
+    frames, coarse, moved, likeness = inputs()
+    untrained = refiner()
+    without = untrained(frames, coarse, moved, silent(likeness)).logits
+    gained = untrained(frames, coarse, moved, likeness).logits - without
+    assert bool((gained * likeness.scores >= 0).all())
+    assert float(gained.abs().max()) > 0.1
+    torch.testing.assert_close(untrained.train()(frames, coarse, moved, likeness).logits, without)

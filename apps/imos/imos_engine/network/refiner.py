@@ -16,6 +16,7 @@ from imos_engine.network.likeness import Likeness
 SUREST = 0.98  # a moved mask is never surer than this: the object may have ended
 DOUBT = 0.25  # normalised intensity by which a moved frame may differ before it counts e times less
 RESTRAINT = 0.5  # share of the correction outside training: images are not what synthesis makes of them
+RELIANCE = 0.25  # logits that likeness adds outside training: it knows this image, the correction only made ones
 EVIDENCE = 10  # planes that `evidence` stacks
 MEASURES = 6  # numbers that `measures` takes
 
@@ -118,8 +119,10 @@ class Refiner(nn.Module):
             x = self.up[level](torch.cat((doubled, levels[level]), dim=1))
         correction = F.pixel_shuffle(self.correction(x), 2)[:, 0].unflatten(0, (-1, objects))
         presence = self.presence(summary)[:, 0].unflatten(0, (-1, objects))
-        share = 1.0 if self.training else RESTRAINT
-        return Refined(logits=prior + share * correction.float(), presence=presence.float())
+        if self.training:
+            return Refined(logits=prior + correction.float(), presence=presence.float())
+        logits = prior + RESTRAINT * correction.float() + RELIANCE * likeness.scores.float()
+        return Refined(logits=logits, presence=presence.float())
 
 
 def evidence(frames: Tensor, coarse: Tensor, moved: MovedMasks, likeness: Likeness) -> Tensor:
