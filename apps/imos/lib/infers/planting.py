@@ -51,7 +51,8 @@ def _plant(
         needed = [
             one.name
             for one in marks
-            if one.mode(index) != "mask" and (axis, index) not in afresh.get(one.name, frozenset())
+            if (one.mode(index) != "mask" or work.box is not None)
+            and (axis, index) not in afresh.get(one.name, frozenset())
         ]
         marked = MarkedSlice(
             axis=axis,

@@ -74,13 +74,16 @@ def solve_slice(
         labels[...] = without_overlap(probabilities)
     for number, mask in enumerate(painted.values(), start=len(others) + 1):
         labels[mask] = number
-    labels[_outside(marked)] = 0
+    outside = _outside(marked)
+    labels[outside] = 0
     if taken is not None:
         labels[taken] = 0
     seeds = {}
     for number, name in enumerate([*(one.name for one in others), *painted], start=1):
         one = next(found for found in marked.marks if found.name == name)
         mask = labels == number
+        if name in marked.masks:
+            mask |= marked.masks[name] & outside  # what a region leaves out stays as it is
         if not mask.any() and index in one.positive and name not in marked.masks:
             warnings.append(f"the marks of {name!r} on slice {index} gave an empty mask, and were left out")
             continue
