@@ -85,3 +85,15 @@ def test_the_axis_can_be_forced(session, label_file):
     _, imos = session.send(label=label_file(painted((2, 6))), slice_axis=1)
     touched = np.flatnonzero(BALL[..., 6].any(axis=0)).tolist()
     assert [(axis, index) for axis, index, _ in seeds_of(imos)] == [(1, index) for index in touched]
+
+
+def test_points_above_each_other_are_seeds_of_the_slices_that_they_were_placed_on(session):
+    i, j, k = CENTRE
+    _, imos = session.send(foreground=[[i, j, k - 1], [i, j, k + 2]])
+    assert seeds_of(imos) == [(2, k - 1, "points"), (2, k + 2, "points")]
+
+
+def test_points_all_over_one_plane_of_another_view_are_a_seed_of_that_view(session):
+    i, j, k = CENTRE
+    _, imos = session.send(foreground=[[i, j, k - 1], [i, j + 3, k + 1], [i, j - 2, k]])
+    assert seeds_of(imos) == [(0, i, "points")]

@@ -142,7 +142,11 @@ def choose_slice_axis(labels: Array, spacing_mm: Iterable[float]) -> int:
 
     Shapes: labels (I, J, K). An annotation is planar along the axis on which it touches strictly the fewest slices.
     """
-    spacing = tuple(spacing_mm)
     touched = [len(slices_touched(labels, axis)) for axis in range(3)]
-    fewest = [axis for axis in range(3) if touched[axis] == min(touched)]
-    return max(fewest, key=lambda axis: (round(spacing[axis], 4), axis))
+    return coarsest_axis(spacing_mm, among=[axis for axis in range(3) if touched[axis] == min(touched)])
+
+
+def coarsest_axis(spacing_mm: Iterable[float], *, among: Iterable[int] = range(3)) -> int:
+    """The axis across which slices lie furthest apart; ties go to the last."""
+    spacing = tuple(spacing_mm)
+    return max(among, key=lambda axis: (round(spacing[axis], 4), axis))

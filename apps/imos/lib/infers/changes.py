@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imos_engine.propagation.crossing import annotated_planes
-from imos_engine.sequence import choose_slice_axis, slices_touched
+from imos_engine.sequence import choose_slice_axis, coarsest_axis, slices_touched
 from lib.infers.marks import Marks, Mask, Region
 from lib.infers.request import Box
 from lib.infers.slice_marks import SliceMarks
@@ -140,9 +140,17 @@ def _axis(marks: Sequence[Marks], box: Box | None, grid: Grid) -> int:
         return edited[0]
     voxels = marked_voxels(marks, box, shape=grid.shape)
     touched = [len(slices_touched(voxels, axis)) for axis in range(3)]
-    if grid.session_axis is not None and touched[grid.session_axis] == min(touched):
+    spacing_mm = [grid.spacing_mm[axis] for axis in grid.order]
+    in_line = touched.count(min(touched)) > 1 and not _has_regions(marks)
+    if grid.session_axis is not None and (in_line or touched[grid.session_axis] == min(touched)):
         return grid.session_axis
-    return grid.order[choose_slice_axis(voxels.transpose(grid.order), [grid.spacing_mm[axis] for axis in grid.order])]
+    if in_line:  # points above each other on two slices lie in more than one plane, and were placed on two slices
+        return grid.order[coarsest_axis(spacing_mm)]
+    return grid.order[choose_slice_axis(voxels.transpose(grid.order), spacing_mm)]
+
+
+def _has_regions(marks: Sequence[Marks]) -> bool:
+    return any(_regions(entry, kind) for entry in marks for kind in ("foreground", "background"))
 
 
 def marked_voxels(marks: Sequence[Marks], box: Box | None, *, shape: tuple[int, ...]) -> Mask:
