@@ -11,7 +11,7 @@ REPLY: Mapping[str, str] = {
     "imos.confidence": "{label: {slice: 0 to 1}} where the label is: the Dice that its mask is expected to have",
     "imos.slices": "{label: {first, confidence, presence}}: lists for every slice computed, empty ones included",
     "imos.extent": "{label: [first, last] slice}; null for one that is nowhere",
-    "imos.recomputed": "{label: [slice, ...]}: computed anew; the others are as they were answered before",
+    "imos.recomputed": "{label: [first, last]}: slices computed anew; the others are as they were answered before",
     "imos.history": "where this request stands among the client's steps; null without a client",
     "imos.next_slice": "{slice, axis, label, reason, ...}: whose correction would help most; null when none would",
     "imos.advice": "the same in a sentence",
