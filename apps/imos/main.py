@@ -137,7 +137,8 @@ class MyApp(MONAILabelApp):
         if saving:
             self._add_to_label(datastore, image_id, Path(file), params, saving)
         tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value
-        label_id = self._save(datastore, image_id, file, tag, {"model": model, "params": params}) if saves else file
+        told = {"model": model, "params": params, "label_names": params["label_names"]}
+        label_id = self._save(datastore, image_id, file, tag, told) if saves else file
         return {"label": label_id, "tag": tag, "file": file, "params": params}
 
     def infer_wsi(self, request: Mapping[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
