@@ -93,20 +93,17 @@ def _ask(client: MONAILabelClient, case: Case, request: Request, output: Path) -
 
 
 def _correct(client: MONAILabelClient, case: Case, replies: list[Reply], output: Path) -> Iterator[Reply]:
-    """Mark the slice that the server is least sure of, and ask again, where the case has somebody who can."""
+    """Paint the slice that the server suggests, and ask again, where the case has somebody who can."""
     if case.with_slices is None:
         return
-    reply, structure = replies[-1], case.structures[0]
-    held = slices_touched(structure.truth, case.axis)
-    slices = slices_touched(reply.request.marks, case.axis)
+    reply, painted = replies[-1], list[int]()
     for _ in range(CORRECTIONS):
-        confidence = reply.params["imos"]["confidence"][structure.name]
-        unsure = sorted((value, int(index)) for index, value in confidence.items())
-        # A person who looks there and finds nothing goes on to the next one.
-        value, index = next((value, index) for value, index in unsure if index in held and index not in slices)
-        print(f"next      least sure of slice {index} (confidence {value:.2f}): it is marked too")
-        slices = [*slices, index]
-        reply = replace(_ask(client, case, case.with_slices(slices), output), asked_for=index)
+        print(f"advice    {reply.params['imos']['advice']}")
+        suggested = reply.params["imos"]["next_slice"]
+        if suggested is None:
+            return
+        painted.append(suggested["slice"])
+        reply = replace(_ask(client, case, case.with_slices(painted), output), asked_for=painted[-1])
         yield reply
 
 

@@ -38,7 +38,8 @@ class Request:
         """What this request marks about a structure, each (I, J, K): a painted mask, or strokes by their name."""
         ids = {entry["name"]: entry["id"] for entry in self.params["label_info"]}
         strokes = {name: self.marks == ids[name] for name in STROKES if name in ids}
-        return strokes or {PAINTED: self.marks == ids[structure.name]}
+        marks = {**strokes, PAINTED: self.marks == ids[structure.name]}
+        return {kind: mask for kind, mask in marks.items() if mask.any()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class Case:
     structures: tuple[Structure, ...]
     request: Request
     with_slices: Callable[[Sequence[int]], Request] | None = (
-        None  # these slices marked, by a person who knows the truth
+        None  # these slices painted as well, by a person who knows the truth
     )
 
     @property

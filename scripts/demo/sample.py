@@ -49,14 +49,16 @@ def write_sample(studies: Path) -> Case:
         axis=CORONAL,
         structures=(ventricles,),
         request=scribbled(ventricles, [middle]),
-        with_slices=lambda slices: scribbled(ventricles, slices),
+        with_slices=lambda slices: scribbled(ventricles, [middle], painted=slices),
     )
 
 
-def scribbled(structure: Structure, slices: Sequence[int]) -> Request:
-    """What 3D Slicer sends after a few strokes: every segment of the scene in one label map."""
+def scribbled(structure: Structure, slices: Sequence[int], *, painted: Sequence[int] = ()) -> Request:
+    """What 3D Slicer sends after a few strokes and painted slices: every segment of the scene in one label map."""
     marks = np.zeros(structure.truth.shape, np.uint8)
-    for index in slices:
+    for index in painted:
+        frames_along(marks, CORONAL)[index][frames_along(structure.truth, CORONAL)[index]] = structure.label
+    for index in set(slices) - set(painted):
         inside, outside = _strokes(frames_along(structure.truth, CORONAL)[index])
         frames_along(marks, CORONAL)[index][inside] = IDS["foreground_scribbles"]
         frames_along(marks, CORONAL)[index][outside] = IDS["background_scribbles"]

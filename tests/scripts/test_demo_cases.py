@@ -54,14 +54,29 @@ def test_the_sample_is_marked_on_one_slice_in_the_middle_of_the_structure(sample
     assert marked_slices(sample, structure) == [touched[len(touched) // 2]]
 
 
-@pytest.mark.parametrize("slices", [[92], [92, 120, 150]])
-def test_the_strokes_of_the_sample_are_right_and_only_on_the_slices_asked_for(sample, slices):
+def test_the_strokes_of_the_sample_are_right(sample):
     (structure,) = sample.structures
-    marks = sample.with_slices(slices).marks_on(structure)
-    assert slices_touched(marks["foreground_scribbles"], sample.axis) == slices
-    assert slices_touched(marks["background_scribbles"], sample.axis) == slices
+    marks = sample.request.marks_on(structure)
+    assert marks.keys() == {"foreground_scribbles", "background_scribbles"}
     assert structure.truth[marks["foreground_scribbles"]].all()
     assert not structure.truth[marks["background_scribbles"]].any()
+
+
+@pytest.mark.parametrize("slices", [[92], [92, 150]])
+def test_corrected_slices_of_the_sample_are_painted_as_they_truly_are(sample, slices):
+    (structure,) = sample.structures
+    (first,) = marked_slices(sample, structure)
+    marks = sample.with_slices(slices).marks_on(structure)
+    assert slices_touched(marks["painted"], sample.axis) == slices
+    assert slices_touched(marks["foreground_scribbles"], sample.axis) == [first]
+    painted, truth = (np.moveaxis(one, sample.axis, 0)[slices] for one in (marks["painted"], structure.truth))
+    np.testing.assert_array_equal(painted, truth)
+
+
+def test_a_slice_that_is_painted_after_it_was_scribbled_on_loses_its_strokes(sample):
+    (structure,) = sample.structures
+    marks = sample.with_slices(marked_slices(sample, structure)).marks_on(structure)
+    assert marks.keys() == {"painted"}
 
 
 def test_the_truth_of_the_sample_is_one_piece_over_many_slices(sample):

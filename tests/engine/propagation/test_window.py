@@ -43,7 +43,7 @@ def test_a_window_stays_while_its_object_stays_and_follows_when_it_leaves_or_gro
     away = Box(290, 240, 40, 40)
     assert WINDOWS.following(grid, away).box.joined(away) == WINDOWS.following(grid, away).box != grid.box
     grown = Box(220, 170, 100, 100)
-    assert WINDOWS.following(grid, grown).box.height > 2 * grid.box.height
+    assert WINDOWS.following(grid, grown).box.height > 1.4 * grid.box.height
     shrunk = Box(265, 215, 9, 9)
     assert WINDOWS.following(grid, shrunk).box.height < grid.box.height
 
@@ -88,3 +88,25 @@ def test_near_objects_of_like_size_share_a_window_and_others_do_not():
     extents = {1: {5: near}, 2: {5: beside}, 3: {5: small}, 4: {5: far}, 5: {9: later}}
     assert sorted(grouped(extents, WINDOWS)) == [[1, 2], [3], [4], [5]]
     assert grouped(extents, Windows((512, 400), 192, None)) == [[1, 2, 3, 4, 5]]
+
+
+def test_a_window_grows_by_little_from_one_frame_to_the_next():
+    windows = Windows(frame_size=(400, 400), size=96, factor=2.5)
+    small = windows.around(Box(190, 190, 20, 20))
+    wide = windows.following(small, Box(100, 100, 200, 200))
+    assert small.box.height < wide.box.height <= small.box.height * 1.6
+    for _ in range(6):
+        wide = windows.following(wide, Box(100, 100, 200, 200))
+    assert wide == windows.whole
+
+
+def test_a_window_like_another_has_its_pixels_and_its_width():
+    windows = Windows(frame_size=(400, 400), size=96, factor=2.5)
+    wide, extent = windows.around(Box(150, 150, 80, 80)), Box(40, 300, 20, 20)
+    alike = windows.like(wide, extent)
+    assert (alike.box.height, alike.inner_size) == (wide.box.height, wide.inner_size)
+    assert alike.box.joined(extent) == alike.box
+    narrow = windows.around(extent)
+    own = windows.like(narrow, Box(150, 150, 80, 80))
+    assert own.box.height / own.inner_size[0] == pytest.approx(narrow.box.height / narrow.inner_size[0], rel=0.02)
+    assert own.box.height >= 80

@@ -14,11 +14,11 @@ from imos_engine.config import MemoryConfig, PropagationConfig
 from imos_engine.memory import MemoryStore
 from imos_engine.network import STRIDE, FrameFeatures, ImosNetwork
 from imos_engine.network.aggregation import aggregate
-from imos_engine.network.likeness import Likeness, LikenessModel, Moments, filter_bank, fit_likeness, seed_moments
 from imos_engine.network.refiner import Neighbour, moved_masks
 from imos_engine.propagation.features import FrameEncoder
 from imos_engine.propagation.motion_field import MotionField
 from imos_engine.propagation.resizing import Box, FrameGrid
+from imos_engine.propagation.seed_likeness import SeedLikeness
 from imos_engine.propagation.timings import Timings
 from imos_engine.propagation.window import Windows, extent_of, extent_on
 
@@ -103,7 +103,7 @@ class Sweep:
         self._visited: deque[_Visited] = deque(maxlen=max(scene.settings.neighbours))  # the last one first
         self._hidden: Tensor | None = None
         self._last_write: int | None = None
-        self._likeness = self._fit_likeness() if scene.network.refiner is not None else None
+        self._likeness = SeedLikeness(scene.encoder, scene.windows, seeds, given)
         if scene.settings.preload_seeds:
             self._preload()
 
@@ -220,7 +220,7 @@ class Sweep:
                 self._hidden[:, channels] = hidden
         presence = found.new_zeros(self._objects)
         presence[channels] = 1  # without a refiner nothing else is known
-        if self._likeness is not None and self._visited:
+        if network.refiner is not None and self._visited:
             found, presence[channels] = self._refine(frame, logits[:, 1:], channels)
         probabilities = found.new_zeros(self._objects + 1, *found.shape[2:])
         probabilities[0] = found[0, 0]
@@ -238,9 +238,7 @@ class Sweep:
                 neighbours.append(Neighbour(visited.masks[None, channels], visited.image, flow))
         with scene.timings.measure("refine"):
             moved = moved_masks(frame.image, neighbours)
-            assert self._likeness is not None, "it is fitted wherever there is a refiner"
-            alike = self._likeness(filter_bank(frame.image))
-            alike = Likeness(alike.scores[:, channels], alike.typical[:, channels])
+            alike = self._likeness.of(frame.image, frame.grid, channels)
             _, found, presence = scene.network.refine(frame.image, coarse, moved, alike)
         return found, presence[0].sigmoid()
 
@@ -259,19 +257,6 @@ class Sweep:
                 known, permanent = known & ~seed.given, False
             if known.any():
                 self._write(frame.features, values[0], channels, known=known, permanent=permanent)
-
-    def _fit_likeness(self) -> LikenessModel:
-        """What the objects look like on all seeds, those ahead included."""
-        total: Moments | None = None
-        with self._scene.timings.measure("refine"):
-            for index in self._masks:
-                grid = self._scene.windows.around(self._seed_extent(index))
-                seed = self._seed(index, grid)
-                found = seed_moments(filter_bank(self._scene.encoder.image(index, grid)), seed.masks[None])
-                found = found.of(seed.given)
-                total = found if total is None else Moments(*(a + b for a, b in zip(total, found, strict=True)))
-        assert total is not None, "a sweep has at least one seed"
-        return fit_likeness(total)
 
     def _preload(self) -> None:
         """Write every seed before the first frame: a correction far ahead helps here already."""

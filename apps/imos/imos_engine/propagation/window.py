@@ -15,6 +15,7 @@ SMALLEST_SIDE = 24  # frame pixels; a smaller window holds too little to recogni
 NEARLY_WHOLE = 0.8  # of the frame's longer side: a window larger than this is the whole frame
 LADDER = 1.25  # ratio of neighbouring window sides, so that a window seldom changes
 TOLERANCE = 1.6  # a window this many times too large or too small is replaced
+GROWTH = LADDER**2  # of a window from one frame to the next, at most
 MARGIN = 0.08  # of the window's side: objects closer to its border move it
 STEPS = 12  # positions per side at which windows may lie
 
@@ -54,13 +55,16 @@ class Windows:
         """A fresh window around objects; the whole frame where there are none."""
         if extent is None or self.factor is None:
             return self.whole
-        side = self.side(extent)
-        if side >= NEARLY_WHOLE * max(self.frame_size):
-            return self.whole
-        (top, height), (left, width) = (
-            _placed(centre, side, length) for centre, length in zip(_centre(extent), self.frame_size, strict=True)
-        )
-        return FrameGrid.fit(Box(top, left, height, width), self.size)
+        return FrameGrid.fit(self._box(extent, self.side(extent)), self.size)
+
+    def like(self, grid: FrameGrid, extent: Box | None) -> FrameGrid:
+        """A window around objects, at least as wide as another one, whose pixels are as large as that one's."""
+        own = self.around(extent)
+        if extent is None or self.factor is None or self.size is None:
+            return own
+        box = self._box(extent, max(self.side(extent), grid.box.height, grid.box.width))
+        ratio = (box.height * box.width / (grid.box.height * grid.box.width)) ** 0.5
+        return FrameGrid.fit(box, round(self.size * ratio))
 
     def side(self, extent: Box) -> int:
         """Side of the window that an extent asks for, in frame pixels, on a ladder of sizes."""
@@ -71,7 +75,16 @@ class Windows:
         """The window for the next frame: the same while the objects, expected at `extent`, fit well."""
         if extent is None or self.factor is None or self._fits(grid.box, extent):
             return grid
-        return self.around(extent)
+        most = round(max(grid.box.height, grid.box.width) * GROWTH)  # a few stray pixels must not open it at once
+        return FrameGrid.fit(self._box(extent, min(self.side(extent), most)), self.size)
+
+    def _box(self, extent: Box, side: int) -> Box:
+        if side >= NEARLY_WHOLE * max(self.frame_size):
+            return Box.whole(self.frame_size)
+        (top, height), (left, width) = (
+            _placed(centre, side, length) for centre, length in zip(_centre(extent), self.frame_size, strict=True)
+        )
+        return Box(top, left, height, width)
 
     def _fits(self, box: Box, extent: Box) -> bool:
         side, wanted = max(box.height, box.width), self.side(extent)
