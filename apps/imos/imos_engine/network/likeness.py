@@ -124,7 +124,9 @@ def fit_likeness(moments: Moments) -> LikenessModel:
     """The quadratic function that comes nearest to 1 on the objects and -1 elsewhere."""
     count = moments.products.shape[-1]
     ridge = RIDGE * torch.eye(count, dtype=torch.float64, device=moments.products.device)
-    solved = torch.linalg.solve(moments.products + ridge, moments.targets[..., None])[..., 0]
+    # Not `solve`: on several CPU threads it fails for batches (torch 2.14.1 with MKL). The matrix is positive definite.
+    factor = torch.linalg.cholesky(moments.products + ridge)
+    solved = torch.cholesky_solve(moments.targets[..., None], factor)[..., 0]
     typical = (solved * moments.inside).sum(2) / moments.seeds.clamp(min=1)
     solved = solved.float()
     quadratic = solved.new_zeros(*solved.shape[:2], FILTERS, FILTERS)
