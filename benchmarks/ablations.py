@@ -15,7 +15,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import chosen_cases, threads
+from benchmarks.accuracy import add_choice_arguments, chosen_cases, threads
 from benchmarks.carry import NetworkCarrier, Setup, add_setup_arguments, setup_from_arguments
 from benchmarks.cases import measurable_labels
 from benchmarks.protocols import Measurement, measure_label
@@ -109,9 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         help="default: those bundled",
     )
     add_setup_arguments(parser)
-    parser.add_argument("--cases", help="only these cases, by name, separated by commas")
-    parser.add_argument("--labels-per-case", type=int, metavar="N", help="only the N largest labels of each case")
-    parser.add_argument("--threads", type=int, default=1, help="of the network (default: 1)")
+    add_choice_arguments(parser)
     return parser
 
 

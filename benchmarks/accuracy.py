@@ -44,6 +44,13 @@ def chosen_cases(folder: Path, names: str | None) -> Iterator[LabelledCase]:
             yield read_case(path)
 
 
+def add_choice_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which cases and labels are measured, and on how many threads."""
+    parser.add_argument("--cases", help="only these cases, by name, separated by commas")
+    parser.add_argument("--labels-per-case", type=int, metavar="N", help="only the N largest labels of each case")
+    parser.add_argument("--threads", type=int, default=1, help="of the network and the flow (default: 1)")
+
+
 def measure_case(
     case: LabelledCase,
     labels: Sequence[int],
@@ -111,9 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         default=str(PROMPT_WEIGHTS) if PROMPT_WEIGHTS.is_file() else "none",
         help="of the network that makes masks of strokes; none: the classical solver (default: those bundled, if any)",
     )
-    parser.add_argument("--cases", help="only these cases, by name, separated by commas")
-    parser.add_argument("--labels-per-case", type=int, metavar="N", help="only the N largest labels of each case")
-    parser.add_argument("--threads", type=int, default=1, help="of the network and the flow (default: 1)")
+    add_choice_arguments(parser)
     parser.add_argument("--json", type=Path, metavar="OUT", help="also write every number to this file")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="also draw the comparison and a gallery (PNG)")
     parser.add_argument(

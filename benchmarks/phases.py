@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.ablations import markdown_table
-from benchmarks.accuracy import chosen_cases, threads
+from benchmarks.accuracy import add_choice_arguments, chosen_cases, threads
 from benchmarks.carry import NetworkCarrier, add_setup_arguments, setup_from_arguments
 from benchmarks.cases import measurable_labels
 from benchmarks.protocols import measure_label
@@ -68,9 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps-share", type=float, default=1.0, help="of the steps; 1 takes ten minutes a run")
     parser.add_argument("--workers", type=int, default=1, help="processes that make clips (default: 1)")
     add_setup_arguments(parser)
-    parser.add_argument("--cases", help="only these cases, by name, separated by commas")
-    parser.add_argument("--labels-per-case", type=int, metavar="N", help="only the N largest labels of each case")
-    parser.add_argument("--threads", type=int, default=1, help="of the network (default: 1)")
+    add_choice_arguments(parser)
     return parser
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from benchmarks.accuracy import chosen_cases, threads
+from benchmarks.accuracy import add_choice_arguments, chosen_cases, threads
 from benchmarks.carry import NetworkCarrier, add_setup_arguments, setup_from_arguments
 from benchmarks.cases import measurable_labels
 from benchmarks.protocols import Measurement, measure_label
@@ -119,9 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, help="folder of labelled cases")
     add_setup_arguments(parser)
     parser.add_argument("--every", type=_positive, default=1, metavar="N", help="only every N-th snapshot")
-    parser.add_argument("--cases", help="only these cases, by name, separated by commas")
-    parser.add_argument("--labels-per-case", type=int, metavar="N", help="only the N largest labels of each case")
-    parser.add_argument("--threads", type=int, default=1, help="of the network (default: 1)")
+    add_choice_arguments(parser)
     parser.add_argument("--picture", type=Path, metavar="FILE", help="default: training_curve.png in the run's folder")
     return parser
 
