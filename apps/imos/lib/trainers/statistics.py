@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from imos_engine.adapters import AdapterBank, AdapterError, Card
+
+logger = logging.getLogger(__name__)
 
 METRIC = "val_mean_jf"
 
@@ -19,8 +22,8 @@ def newest_card(bank: Path) -> Card | None:
         for version in shelf.versions(name)[-1:]:
             try:
                 cards.append(shelf.card(name, version))
-            except AdapterError:
-                continue
+            except AdapterError as error:
+                logger.info("Left out of the statistics: %s", error)
     return max(cards, key=lambda card: card.created, default=None)
 
 
