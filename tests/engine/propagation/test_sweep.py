@@ -6,7 +6,8 @@ import torch
 from imos_engine.config import MemoryConfig, Precision, PropagationConfig
 from imos_engine.memory import MemoryStore
 from imos_engine.propagation import Propagator, sweep
-from imos_engine.propagation.sweep import SeedMasks, impose
+from imos_engine.propagation.group_seeds import GroupSeeds, SeedMasks
+from imos_engine.propagation.sweep import impose
 from imos_engine.sequence import Direction
 from tests.engine.narrow import narrow_network
 from tests.engine.sequences import moving_frames, seed_on
@@ -130,6 +131,15 @@ def test_a_sweep_in_which_every_seed_is_known_beforehand_equals_one_that_meets_i
     ):
         torch.testing.assert_close(known.probabilities, met.probabilities)
         assert known.memory_sizes == met.memory_sizes
+
+
+def test_both_directions_share_what_they_make_of_a_seed(monkeypatch):
+    made = []
+    make = GroupSeeds._entry
+    monkeypatch.setattr(GroupSeeds, "_entry", lambda seeds, index: (made.append(index), make(seeds, index))[1])
+    propagator = Propagator(narrow_network(), memory=MEMORY, settings=PropagationConfig(**SETTINGS))
+    list(propagator.propagate(moving_frames(8), [seed_on(2, 1), seed_on(5, 1)]))
+    assert made == [2, 5]
 
 
 def test_a_seed_far_ahead_helps_at_once_when_seeds_are_known_beforehand():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from imos_engine.propagation.resizing import Box
-from imos_engine.propagation.window import Windows
+from imos_engine.propagation.window import Windows, extent_of
+from imos_engine.sequence import Seed
 
 ROOM = 1.3  # a shared window is at most this many times wider than the widest of its objects' own
 
@@ -46,3 +51,14 @@ def grouped(extents: Mapping[int, Mapping[int, Box]], windows: Windows) -> list[
 
 def _side(boxes: Iterable[Box], windows: Windows) -> int:
     return min(max(windows.side(box) for box in boxes), max(windows.frame_size))
+
+
+def extents_by_object(seeds: Sequence[Seed], object_ids: npt.NDArray[np.integer[Any]]) -> dict[int, dict[int, Box]]:
+    """Per object with any pixel: the box around it on each frame where it was marked."""
+    extents: dict[int, dict[int, Box]] = {}
+    for seed in seeds:
+        for object_id in map(int, object_ids):
+            box = extent_of(seed.labels == object_id)
+            if box is not None:
+                extents.setdefault(object_id, {})[seed.index] = box
+    return extents

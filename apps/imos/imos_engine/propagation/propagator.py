@@ -16,14 +16,15 @@ from imos_engine.network import ImosNetwork
 from imos_engine.network.inference import prepare_for_inference
 from imos_engine.propagation.confidence import Calibration, Evidence
 from imos_engine.propagation.features import FeatureCache, FrameEncoder
-from imos_engine.propagation.grouping import grouped
+from imos_engine.propagation.group_seeds import GroupSeeds
+from imos_engine.propagation.grouping import extents_by_object, grouped
 from imos_engine.propagation.merge import HeldAnswer, LabelCanvas, Merged, PassAnswer
 from imos_engine.propagation.motion_field import FlowCache, MotionField
-from imos_engine.propagation.resizing import Box
+from imos_engine.propagation.scene import Scene
 from imos_engine.propagation.schedule import forward_weight, frame_order
-from imos_engine.propagation.sweep import Scene, Sweep, SweepStep
+from imos_engine.propagation.sweep import Sweep, SweepStep
 from imos_engine.propagation.timings import Timings
-from imos_engine.propagation.window import Windows, extent_of
+from imos_engine.propagation.window import Windows
 from imos_engine.sequence import BOTH_DIRECTIONS, Direction, Frames, Seed
 
 
@@ -136,24 +137,19 @@ class Propagator:
             presence_threshold=self._presence_threshold,
             timings=self.timings,
         )
-        groups = grouped(_extents(seeds, object_ids), scene.windows)
-        return _Run({seed.index: seed for seed in seeds}, object_ids, groups, scene, frame_range, frames.size)
+        groups = grouped(extents_by_object(seeds, object_ids), scene.windows)
+        told = {number: GroupSeeds.of(scene, seeds, objects, self._device) for number, objects in enumerate(groups)}
+        return _Run({seed.index: seed for seed in seeds}, object_ids, groups, told, scene, frame_range, frames.size)
 
     def _sweeps(self, run: _Run, direction: Direction) -> dict[int, tuple[int, Sweep]]:
         """Per group that has a seed in the range: the frame on which it starts, and its sweep."""
         first, last = run.frame_range
         sweeps = {}
-        for number, objects in enumerate(run.groups):
-            masks, given = {}, {}
-            for index, seed in run.seeds.items():
-                if seed.objects.intersection(objects):
-                    pixels = np.stack([seed.labels == object_id for object_id in objects])
-                    masks[index] = torch.from_numpy(pixels).float().to(self._device)
-                    given[index] = torch.tensor([one in seed.objects for one in objects], device=self._device)
-            inside = [index for index in masks if first <= index <= last]
+        for number, seeds in run.group_seeds.items():
+            inside = [index for index in seeds if first <= index <= last]
             if inside:
                 start = min(inside) if direction is Direction.FORWARD else max(inside)
-                sweeps[number] = start, Sweep(run.scene, masks, given)
+                sweeps[number] = start, Sweep(run.scene, seeds)
         return sweeps
 
     def _pass(self, run: _Run, direction: Direction) -> Iterator[tuple[int, dict[int, SweepStep]]]:
@@ -235,6 +231,7 @@ class _Run:
     seeds: Mapping[int, Seed]
     object_ids: npt.NDArray[np.integer[Any]]  # ascending
     groups: Sequence[Sequence[int]]  # object ids that share a window; an object that was never marked is in none
+    group_seeds: Mapping[int, GroupSeeds]  # by the number of the group
     scene: Scene
     frame_range: tuple[int, int]
     frame_size: tuple[int, int]
@@ -263,17 +260,6 @@ def _evidence(
                 labelled = labels[group.box.slices] == object_id
                 evidence[object_id] = group.evidence(channel, labelled, distance=distances[object_id])
     return evidence
-
-
-def _extents(seeds: Sequence[Seed], object_ids: npt.NDArray[np.integer[Any]]) -> dict[int, dict[int, Box]]:
-    """Per object with any pixel: the box around it on each frame where it was marked."""
-    extents: dict[int, dict[int, Box]] = {}
-    for seed in seeds:
-        for object_id in map(int, object_ids):
-            box = extent_of(seed.labels == object_id)
-            if box is not None:
-                extents.setdefault(object_id, {})[seed.index] = box
-    return extents
 
 
 def _with_given(labels: npt.NDArray[np.integer[Any]], seed: Seed) -> npt.NDArray[np.integer[Any]]:

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imos_engine.config import MemoryConfig, PropagationConfig
 from imos_engine.memory import MemoryStore
-from imos_engine.network import STRIDE, FrameFeatures, ImosNetwork
+from imos_engine.network import STRIDE, FrameFeatures
 from imos_engine.network.aggregation import aggregate
 from imos_engine.network.refiner import Neighbour, moved_masks
-from imos_engine.propagation.features import FrameEncoder
-from imos_engine.propagation.motion_field import MotionField
-from imos_engine.propagation.resizing import Box, FrameGrid
-from imos_engine.propagation.seed_likeness import SeedLikeness
-from imos_engine.propagation.timings import Timings
-from imos_engine.propagation.window import Windows, extent_of, extent_on
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeedMasks:
-    """What the user gave on one frame, in a window around it, on the network's grid."""
-
-    masks: Tensor  # (K, h, w) float32, 0 to 1
-    given: Tensor  # (K,) bool: objects that the user spoke about; the others are to be predicted
+from imos_engine.propagation.group_seeds import GroupSeeds, MemoryEntry, SeedMasks, spread
+from imos_engine.propagation.resizing import FrameGrid
+from imos_engine.propagation.scene import Scene
+from imos_engine.propagation.window import extent_on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,20 +30,6 @@ class SweepStep:
     presence: Tensor  # (K,) float32, 0 to 1: how likely each object is in the frame at all; 0 if it is not looked for
     entered: Tensor  # (K,) bool: objects given on this frame or before it
     memory_sizes: tuple[int, int]  # elements in working and long-term memory
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What all sweeps over one sequence share."""
-
-    network: ImosNetwork
-    encoder: FrameEncoder
-    motion: MotionField
-    windows: Windows
-    memory: MemoryConfig
-    settings: PropagationConfig
-    presence_threshold: float  # an object whose estimated presence is lower counts as absent
-    timings: Timings
 
 
 @dataclass(frozen=True)
@@ -91,34 +66,32 @@ def impose(seed: SeedMasks, probabilities: Tensor) -> Tensor:
 class Sweep:
     """The loop of XMem's figure 2 (arXiv 2207.07115) with iMOS's seeds, for K objects at once."""
 
-    def __init__(self, scene: Scene, seeds: Mapping[int, Tensor], given: Mapping[int, Tensor]) -> None:
-        """Shapes: per seed frame, masks (K, H, W) in the frame's own pixels, 0 or 1, and (K,) which are given."""
-        self._scene, self._masks, self._given = scene, seeds, given
+    def __init__(self, scene: Scene, seeds: GroupSeeds) -> None:
+        """Begin with nothing known but the seeds."""
+        self._scene, self._seeds = scene, seeds
         self._memory = MemoryStore(scene.memory)
-        some_seed = next(iter(seeds.values()))
-        self._objects, self._device = len(some_seed), some_seed.device
+        self._objects, self._device = seeds.objects, seeds.device
         self._entered = torch.zeros(self._objects, dtype=torch.bool, device=self._device)
         self._absent_frames = torch.zeros(self._objects, dtype=torch.long, device=self._device)
-        self._dtype = next(scene.network.parameters()).dtype
         self._visited: deque[_Visited] = deque(maxlen=max(scene.settings.neighbours))  # the last one first
         self._hidden: Tensor | None = None
         self._last_write: int | None = None
-        self._likeness = SeedLikeness(scene.encoder, scene.windows, seeds, given)
         if scene.settings.preload_seeds:
-            self._preload()
+            for entry in seeds.entries:
+                entry.write(self._memory, permanent=True)
 
     def visit(self, index: int, upcoming: Sequence[int]) -> SweepStep | None:
         """Carry the objects to frame `index`; `upcoming` are the frames after it. None: all objects are gone.
 
         The first frame to be visited must carry a seed.
         """
-        is_seed, is_last = index in self._masks, not upcoming
+        is_seed, is_last = index in self._seeds, not upcoming
         if not is_seed and self._all_gone():
             self._visited.clear()  # what it knew of the place is of no use at the next seed
             return None
         grid = self._window(index)
         self._move_hidden(grid)
-        seed = self._seed(index, grid) if is_seed else None
+        seed = self._seeds.on(index, grid) if is_seed else None
         features = self._scene.encoder.features(index, grid, upcoming)
         frame = _Frame(index, grid, self._scene.encoder.image(index, grid), features)
         due = self._last_write is None or abs(index - self._last_write) >= self._scene.memory.write_every
@@ -159,19 +132,13 @@ class Sweep:
         windows, last = self._scene.windows, self._last
         if windows.factor is None:
             return windows.whole
-        given = self._seed_extent(index) if index in self._masks else None
+        given = self._seeds.extent(index) if index in self._seeds else None
         if last is None:
             return windows.around(given)
         seen = extent_on(last.grid, last.masks)
         if seen is not None:
             seen = self._scene.motion.moved(seen, index, last.index)
         return windows.following(last.grid, seen.joined(given) if seen and given else seen or given)
-
-    def _seed_extent(self, index: int) -> Box | None:
-        return extent_of((self._masks[index] > 0.5).any(0).cpu().numpy())
-
-    def _seed(self, index: int, grid: FrameGrid) -> SeedMasks:
-        return SeedMasks(masks=grid.shrink(self._masks[index]).clamp(0, 1), given=self._given[index])
 
     def _move_hidden(self, grid: FrameGrid) -> None:
         """The sensory memory stays where the objects are when the window moves."""
@@ -211,7 +178,7 @@ class Sweep:
         timings, network = self._scene.timings, self._scene.network
         with timings.measure("read"):
             readout = self._memory.read(features.key[0].flatten(1), features.selection[0].flatten(1))
-            readout = readout.unflatten(2, (height, width))[None, channels].to(self._dtype)
+            readout = readout.unflatten(2, (height, width))[None, channels].to(self._scene.dtype)
         with timings.measure("decode"):
             hidden, logits, found = network.decode(
                 features, readout, self._hidden[:, channels], update_hidden=update_hidden
@@ -238,7 +205,7 @@ class Sweep:
                 neighbours.append(Neighbour(visited.masks[None, channels], visited.image, flow))
         with scene.timings.measure("refine"):
             moved = moved_masks(frame.image, neighbours)
-            alike = self._likeness.of(frame.image, frame.grid, channels)
+            alike = self._seeds.likeness.of(frame.image, frame.grid, channels)
             _, found, presence = scene.network.refine(frame.image, coarse, moved, alike)
         return found, presence[0].sigmoid()
 
@@ -249,36 +216,13 @@ class Sweep:
         channels = known.nonzero()[:, 0]
         with self._scene.timings.measure("write"):
             values, self._hidden[:, channels] = self._scene.network.encode_values(
-                frame.image, frame.features.f16, masks[None, channels].to(self._dtype),
+                frame.image, frame.features.f16, masks[None, channels].to(self._scene.dtype),
                 self._hidden[:, channels], deep_update=True,
             )  # fmt: skip
             if seed is not None and self._scene.settings.preload_seeds:
                 # What the user gave is in memory already; what was predicted beside it is not.
                 known, permanent = known & ~seed.given, False
             if known.any():
-                self._write(frame.features, values[0], channels, known=known, permanent=permanent)
-
-    def _preload(self) -> None:
-        """Write every seed before the first frame: a correction far ahead helps here already."""
-        for index in self._masks:
-            grid = self._scene.windows.around(self._seed_extent(index))
-            seed = self._seed(index, grid)
-            features = self._scene.encoder.features(index, grid, ())
-            channels = seed.given.nonzero()[:, 0]
-            masks = aggregate(seed.masks[None, channels])[1][:, 1:].to(self._dtype)
-            hidden = self._scene.network.initial_hidden(1, len(channels), *features.key.shape[-2:])
-            with self._scene.timings.measure("write"):
-                values, _ = self._scene.network.encode_values(
-                    self._scene.encoder.image(index, grid), features.f16, masks, hidden, deep_update=False
-                )
-                self._write(features, values[0], channels, known=seed.given, permanent=True)
-
-    def _write(
-        self, features: FrameFeatures, values: Tensor, channels: Tensor, *, known: Tensor, permanent: bool
-    ) -> None:
-        every = values.new_zeros(self._objects, *values.shape[1:])
-        every[channels] = values
-        self._memory.write(
-            features.key[0].flatten(1), features.shrinkage[0].flatten(1), features.selection[0].flatten(1),
-            every.flatten(2), known=known, permanent=permanent,
-        )  # fmt: skip
+                every = spread(values[0], channels, self._objects)
+                entry = MemoryEntry(features=frame.features, values=every, known=known)
+                entry.write(self._memory, permanent=permanent)
