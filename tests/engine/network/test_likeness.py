@@ -98,3 +98,11 @@ def test_an_object_without_a_pixel_is_seen_nowhere():
     scores = fitted(frame, torch.zeros(1, 1, 64, 64))(filter_bank(frame)).scores
     assert bool(scores.isfinite().all())
     assert float(scores.max()) < 0
+
+
+@pytest.mark.parametrize("left", [0, 1, 3, 10])
+def test_an_object_that_leaves_hardly_a_pixel_can_be_fitted(left):
+    frame = 3 * torch.randn(1, 1, 96, 96, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1, -1)
+    mask = torch.ones(1, 1, 96, 96)
+    mask.view(-1)[:left] = 0
+    assert bool(fitted(frame, mask)(filter_bank(frame)).scores.isfinite().all())

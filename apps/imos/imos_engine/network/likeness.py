@@ -113,10 +113,12 @@ def seed_moments(filtered: Tensor, masks: Tensor) -> Moments:
     terms = _terms(filtered[:, :, ::step, ::step].flatten(2))[:, None]  # (B, 1, P, N)
     inside = masks[:, :, None, ::step, ::step].flatten(3).to(terms.dtype)  # (B, K, 1, N)
     size, rest = inside.sum(3).clamp(min=1), (1 - inside).sum(3).clamp(min=1)
-    of_object, sums = (terms * inside) @ terms.mT, (terms * inside).sum(3)
-    products = of_object / (2 * size[..., None]) + (terms @ terms.mT - of_object) / (2 * rest[..., None])
-    targets = sums / (2 * size) - (terms.sum(3) - sums) / (2 * rest)
-    return Moments(products.double(), targets.double(), (sums / size).double(), torch.ones_like(size[..., 0]).double())
+    of_object, of_rest = inside / (2 * size[..., None]), (1 - inside) / (2 * rest[..., None])
+    # Weighed before summing: a difference of two large sums is not positive definite where the rest is small.
+    products = (terms * (of_object + of_rest)) @ terms.mT
+    targets = (terms * (of_object - of_rest)).sum(3)
+    mean = 2 * (terms * of_object).sum(3)
+    return Moments(products.double(), targets.double(), mean.double(), torch.ones_like(size[..., 0]).double())
 
 
 @torch.no_grad()
