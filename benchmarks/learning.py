@@ -24,7 +24,7 @@ import requests
 from matplotlib.figure import Figure
 from monailabel.client import MONAILabelClient
 
-from benchmarks.hard_look import SHAPE, grainy_volume, save
+from benchmarks.hard_look import SHAPE, through_focus_volume, save
 from imos_engine.metrics import largest_frame, score_sequence
 from scripts.demo.server import running_server
 
@@ -107,7 +107,7 @@ def play(plan: Plan, *, weights: Path | None = None) -> tuple[list[Measured], di
         studies.mkdir()
         truths = {}
         for number in (*range(max(plan.accepted)), *range(UNSEEN_SEED, UNSEEN_SEED + plan.unseen)):
-            image, truth = grainy_volume(number, shape=plan.shape)
+            image, truth = through_focus_volume(number, shape=plan.shape)
             save(studies / f"case_{number}.nii.gz", image)
             truths[f"case_{number}"] = truth
         conf: dict[str, object] = {"adapter_bank": bank, "sessions": folder / "sessions", "labels": LABEL}
