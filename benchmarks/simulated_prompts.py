@@ -15,6 +15,8 @@ Mask = NDArray[np.bool_]
 Point = tuple[int, int]
 Generator = np.random.Generator
 
+LEAST_PIECE = 0.05  # share of an object that a piece must have to be noticed
+
 
 def largest_component(mask: Mask) -> Mask:
     """The largest 4-connected piece: what one organ's prompts are about."""
@@ -39,7 +41,28 @@ def clicks_inside(mask: Mask, count: int, generator: Generator) -> list[Point]:
 
 
 def strokes_inside(mask: Mask, count: int, generator: Generator) -> Mask:
-    """Short straight strokes, three pixels wide where the mask has room, that stay inside."""
+    """Short straight strokes, three pixels wide where the mask has room, that stay inside.
+
+    An object in several pieces gets one in each, the largest first, and what is left over in the largest.
+    """
+    pieces = _noticed_pieces(mask)[:count]
+    strokes = np.zeros_like(mask)
+    for number, piece in enumerate(pieces):
+        strokes |= _strokes_in_piece(piece, 1 if number else count - len(pieces) + 1, generator)
+    return strokes
+
+
+def _noticed_pieces(mask: Mask) -> list[Mask]:
+    """The 4-connected pieces of at least a twentieth of the mask, the largest first."""
+    pieces, _ = ndimage.label(mask)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    least = LEAST_PIECE * sizes.sum()
+    order = np.argsort(-sizes, kind="stable")
+    return [pieces == number for number in order if sizes[number] >= least]
+
+
+def _strokes_in_piece(mask: Mask, count: int, generator: Generator) -> Mask:
     depth = _depth(mask)
     reach = 0.5 * np.sqrt(mask.sum())
     strokes = np.zeros_like(mask)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import prompts
-from benchmarks.simulated_prompts import KINDS, largest_component, mask_with_a_gap, mask_with_an_excess
+from benchmarks.simulated_prompts import KINDS, largest_component, mask_with_a_gap, mask_with_an_excess, strokes_inside
 from tests.benchmarks.labelled_folder import disk_volume, write_case
 
 MASKS = {
@@ -36,6 +36,16 @@ def test_the_same_seed_draws_the_same_marks():
     first, second = (KINDS["3 clicks"](MASKS["disk"], np.random.default_rng(4)) for _ in range(2))
     assert first.foreground == second.foreground
     assert len(set(first.foreground)) == 3
+
+
+def test_every_piece_that_is_noticed_gets_a_stroke_the_largest_first():
+    mask = np.zeros((60, 60), bool)
+    mask[2:22, 2:22], mask[30:42, 30:42], mask[50:58, 2:10], mask[50:52, 50:52] = True, True, True, True
+    for count, noticed in ((1, 1), (2, 2), (3, 3), (5, 3)):
+        drawn = strokes_inside(mask, count, np.random.default_rng(count))
+        touched = [drawn[part].any() for part in (np.s_[2:22, 2:22], np.s_[30:42, 30:42], np.s_[50:58, 2:10])]
+        assert touched == [number < noticed for number in range(3)]
+        assert not drawn[50:52, 50:52].any()
 
 
 def test_prompts_are_about_the_largest_piece():
