@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from imos_engine.cli import main
+from imos_engine.cli.calibrate import figures
 from imos_engine.network.checkpoint import load_network, save_network
 from imos_engine.propagation import Propagator
 from imos_engine.propagation.confidence import Calibration, Evidence
 from imos_engine.training.calibration import (
+    Calibrated,
     CalibrationConfig,
     Slice,
     best_threshold,
@@ -135,6 +137,15 @@ def test_calibration_error_is_zero_for_the_truth_and_the_offset_for_a_boast():
     assert np.isnan(rank_correlation(np.ones(5), true[:5]))
     assert np.isnan(calibration_error(true[:0], true[:0]))
     assert binned(np.array([0.0, 1.0]), np.array([0.0, 1.0]))[2].tolist() == [1, 1]
+
+
+def test_rightly_empty_slices_do_not_hide_that_less_sure_masks_are_worse():
+    dice, expected = np.array([0.5, 0.7, 0.9, 1.0, 1.0]), np.array([0.6, 0.75, 0.95, 0.4, 0.5])
+    shown = np.array([True, True, True, False, False])
+    found = Calibrated(
+        calibration=Calibration(), dice=dice, expected=expected, uncalibrated=expected, shown=shown, j_by_threshold={}
+    )
+    assert figures(found)["rank_correlation"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("wrong", [{"clips": 1}, {"frames": 4}])

@@ -23,7 +23,8 @@ which estimated presence on an object is better shown. Both are written into the
 stay bit for bit; propagation finds them there.
 
 Prints one line of JSON: the threshold, and how far confidence can be trusted on clips that it was not fitted to
-(calibration_error: mean distance from the true Dice; rank_correlation: Spearman's, with the true Dice).
+(calibration_error: mean distance from the true Dice; rank_correlation: Spearman's, with the true Dice, of slices that
+got a mask).
 """
 
 
@@ -89,11 +90,12 @@ def figures(found: Calibrated) -> dict[str, Any]:
     """What is worth knowing of a calibration, as plain values; null where it cannot be said."""
     from imos_engine.training.reliability import calibration_error, rank_correlation
 
+    shown = found.shown  # rightly empty slices have Dice 1 without being surer than a good mask
     values = {
         "calibration_error": calibration_error(found.expected, found.dice),
         "calibration_error_of_defaults": calibration_error(found.uncalibrated, found.dice),
-        "rank_correlation": rank_correlation(found.expected, found.dice),
-        "rank_correlation_of_defaults": rank_correlation(found.uncalibrated, found.dice),
+        "rank_correlation": rank_correlation(found.expected[shown], found.dice[shown]),
+        "rank_correlation_of_defaults": rank_correlation(found.uncalibrated[shown], found.dice[shown]),
         "mean_dice": float(np.mean(found.dice)) if len(found.dice) else float("nan"),
     }
     return {

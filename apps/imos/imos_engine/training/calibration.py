@@ -67,6 +67,7 @@ class Calibrated:
     dice: Numbers  # (N,), of all slices
     expected: Numbers  # (N,), the confidence of each by coefficients that were fitted to other clips
     uncalibrated: Numbers  # (N,), the same by the default coefficients
+    shown: NDArray[np.bool_]  # (N,), whether the slice got a mask; of the others each is right or wrong as a whole
     j_by_threshold: Mapping[float, float]  # mean J on clips with one seed, by presence threshold
 
 
@@ -93,6 +94,7 @@ def calibrate(network: ImosNetwork, config: CalibrationConfig, *, device: torch.
         dice=np.array([one.dice for one in slices]),
         expected=cross_validated(slices, default),
         uncalibrated=np.array([default.confidence(one.evidence) for one in slices]),
+        shown=np.array([not one.evidence.empty for one in slices], dtype=bool),
         j_by_threshold=scores,
     )
 
