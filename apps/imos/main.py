@@ -109,7 +109,7 @@ class MyApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Which image to annotate next."""
-        return {order.value: NextImage(order) for order in Order}
+        return {order.value: NextImage(order, bank=self.settings.adapter_bank) for order in Order}
 
     def init_scoring_methods(self) -> dict[str, ScoringMethod]:
         """Numbers that the strategies go by."""

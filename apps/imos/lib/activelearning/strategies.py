@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from time import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from lib.activelearning.choice import Candidate, Order, choose_next
 from lib.activelearning.starting_point import starting_point
 from lib.scoring.quality import accepted_names, known_scores
+from lib.trainers.statistics import newest_card
 
 DESCRIPTIONS = {
     Order.FIRST: "The first image without an accepted label, by name",
@@ -25,34 +27,48 @@ DESCRIPTIONS = {
 class NextImage(Strategy):
     """One order of asking; the reply also says on which slice and in which plane to begin."""
 
-    def __init__(self, order: Order, *, chance: random.Random | None = None) -> None:
+    def __init__(self, order: Order, *, bank: Path | None = None, chance: random.Random | None = None) -> None:
+        """`bank` is the folder of adapters, whose last training knows whether further labels still help."""
         super().__init__(DESCRIPTIONS[order])
-        self._order = order
+        self._order, self._bank = order, bank
         self._chance = chance or random.Random()
 
     def __call__(self, request: Mapping[str, Any], datastore: Datastore) -> dict[str, Any] | None:
         """The next image with its starting point; None when every image has its labels."""
-        wanted = _names(request.get("labels") or request.get("label"))
+        asked = _names(request.get("labels") or request.get("label"))
         accepted = accepted_names(datastore)
-        known = set().union(*accepted.values()) if accepted else set()
-        wanted = wanted or frozenset(known if self._order is Order.FOREGROUND else ())
-        candidates = [
-            Candidate(
-                image=image,
-                lacks=frozenset(wanted - accepted.get(image, set())),
-                seen=_last_shown(datastore.get_image_info(image), str(request.get("strategy"))),
-                uncertainty=_uncertainty(known_scores(datastore, image), wanted),
+        known = frozenset[str]().union(*accepted.values())
+        wanted = asked or (known if self._order is Order.FOREGROUND else frozenset())
+        candidates = []
+        for image in sorted(datastore.list_images()):
+            has = accepted.get(image)
+            if has is not None and not (has and wanted - has):  # labels without a name are taken to be complete
+                continue
+            proposed = known_scores(datastore, image).get("uncertainty") or {}
+            # What was begun on an image tells which structures it holds: not all that a site names occur on each.
+            lacks = frozenset(proposed) if proposed and has is None and not asked else wanted - (has or set())
+            candidates.append(
+                Candidate(
+                    image=image,
+                    lacks=lacks,
+                    seen=_last_shown(datastore.get_image_info(image), str(request.get("strategy"))),
+                    uncertainty={name: value for name, value in proposed.items() if name in lacks},
+                )
             )
-            for image in sorted(datastore.list_images())
-            if image not in accepted or (accepted[image] and wanted - accepted[image])  # unnamed labels are complete
-        ]
-        counts = {name: sum(name in names for names in accepted.values()) for name in known | wanted}
+        at_stake = known.union(*(candidate.lacks for candidate in candidates))
+        counts = {name: sum(name in names for names in accepted.values()) for name in at_stake}
         chosen = choose_next(candidates, self._order, counts=counts, now=time(), chance=self._chance)
         if chosen is None:
             return None
         begin = starting_point(datastore, chosen.image)
-        lacks = sorted(chosen.lacks)
-        return {"id": chosen.image, "imos_start": begin, "imos_labels": lacks, **begin}
+        answer = {"id": chosen.image, "imos_start": begin, "imos_labels": sorted(chosen.lacks), **begin}
+        advice = self._advice()
+        return answer if advice is None else {**answer, "imos_advice": advice}
+
+    def _advice(self) -> str | None:
+        """What the last training says of further labels; None before the first."""
+        card = None if self._bank is None else newest_card(self._bank)
+        return None if card is None else card.metrics.get("advice")
 
 
 def _names(value: Any) -> frozenset[str]:
@@ -62,10 +78,3 @@ def _names(value: Any) -> frozenset[str]:
 
 def _last_shown(info: Mapping[str, Any], strategy: str) -> float:
     return float(((info.get("strategy") or {}).get(strategy) or {}).get("ts", 0))
-
-
-def _uncertainty(scores: Mapping[str, Any], wanted: frozenset[str]) -> float | None:
-    """How unsure the proposal is, 0 to 1; of the wanted labels where it tells them apart; None without one."""
-    by_label = scores.get("uncertainty") or {}
-    values = [by_label[name] for name in wanted if name in by_label] or list(by_label.values())
-    return max(values, default=None)
