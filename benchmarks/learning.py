@@ -24,7 +24,7 @@ import requests
 from matplotlib.figure import Figure
 from monailabel.client import MONAILabelClient
 
-from benchmarks.hard_look import SHAPE, through_focus_volume, save
+from benchmarks.hard_look import SHAPE, save, through_focus_volume
 from imos_engine.metrics import largest_frame, score_sequence
 from scripts.demo.server import running_server
 

@@ -12,12 +12,14 @@ import torch
 
 from imos_engine.adapters import AdapterBank, Card, LearnedCase
 from imos_engine.adapters.bank import WEIGHTS, sha256_of
+from imos_engine.adapters.turns import SharedMachine
 from imos_engine.config import AdapterConfig
 from imos_engine.network.adapter_weights import adapter_weights
 from imos_engine.network.checkpoint import load_network
+from tests.app.conftest import SMALL
 from tests.app.images import CLICKS, picture, save_nifti
 from tests.app.images import ball as ball_at
-from tests.app.server import Server, start, stop
+from tests.app.server import Server, running
 
 SHAPE = (40, 48, 8)
 BALL = ball_at(SHAPE, (22, 17, 4), (8.0, 6.0, 4.0))
@@ -55,7 +57,7 @@ class Site:
             base_sha256=self.bank.base_sha256, weights_sha256="", labels=("liver",), modalities=("grey",),
             cases=(LearnedCase(image_sha256="1", label_sha256="2", role="training"),), accepted=True,
         )  # fmt: skip
-        return self.bank.add(card, adapter_weights(network, decoder=True)).version
+        return self.bank.add(card, adapter_weights(network, parts=("decoder",))).version
 
     def accept(self, image):
         file = self.server.downloads / "accepted.nii.gz"
@@ -68,34 +70,32 @@ class Site:
     def status(self):
         return httpx.get(f"{self.server.url}/train/", timeout=30).json()
 
-    def wait_for(self, done, what):
+    def wait_for(self, done, what, *, every=0.2):
         deadline = time.monotonic() + SECONDS_TO_TRAIN
         while not done():
             assert time.monotonic() < deadline, f"{what}: {self.status()}\n{self.server.log.read_text()[-3000:]}"
-            time.sleep(0.2)
+            time.sleep(every)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, weights):
     folder = tmp_path_factory.mktemp("site")
-    studies, downloads = folder / "studies", folder / "downloads"
-    studies.mkdir()
-    downloads.mkdir()
-    for number, name in enumerate(IMAGES):
-        save_nifti(
-            studies / f"{name}.nii.gz", np.where(BALL, 160, 60).astype(np.int16) + picture(SHAPE, seed=number) % 9
-        )
     conf = {
-        "weights": weights, "size": 48, "precision": "float32", "threads": 1, "labels": "liver,spleen",
-        "prompts": "classical", "adapter_bank": folder / "adapters", "sessions": folder / "journal",
+        **SMALL, "weights": weights, "labels": "liver,spleen", "prompts": "classical",
+        "adapter_bank": folder / "adapters", "sessions": folder / "journal",
     }  # fmt: skip
-    process, url = start(studies, folder, conf)
-    server = Server(
-        url=url, studies=studies, temporary=folder / "server-tmp", downloads=downloads, log=folder / "server.log"
-    )
     bank = AdapterBank(folder / "adapters", base_sha256=sha256_of(weights))
-    yield Site(server=server, bank=bank, weights=weights)
-    stop(process)
+    with running(folder, conf, write=write_balls) as server:
+        yield Site(server=server, bank=bank, weights=weights)
+
+
+def write_balls(studies):
+    for number, name in enumerate(IMAGES):
+        write_ball(studies / f"{name}.nii.gz", number)
+
+
+def write_ball(path, number):
+    save_nifti(path, np.where(BALL, 160, 60).astype(np.int16) + picture(SHAPE, seed=number) % 9)
 
 
 def test_what_is_published_serves_from_the_next_request_on_and_a_rollback_takes_it_back(site):
@@ -195,3 +195,27 @@ def test_uncertainty_of_proposals_is_kept_and_told(site, tmp_path):
     answer = site.server.client.next_sample("imos_uncertainty", {})
     assert answer["id"] == "case_3"
     assert answer["slice"] == scores["weakest"]["slice"]
+
+
+def test_training_stopped_while_the_gate_measures_leaves_what_is_in_force(site, tmp_path):
+    """A request that is computed holds it there: the gate makes way for requests as the steps do."""
+    write_ball(tmp_path / "case_4.nii.gz", 4)
+    site.server.client.upload_image(tmp_path / "case_4.nii.gz", "case_4")
+    for image in (*IMAGES, "case_4"):
+        site.accept(image)
+    before, versions = site.ask()[1], site.bank.versions("site")
+    assert before["name"] == "site"
+    assert site.train(steps=2, replay=0).status_code == 200
+    runs = site.bank.folder / "site" / "runs"
+    site.wait_for(lambda: any(runs.glob("*/final/weights.safetensors")), "it was never trained", every=0.02)
+    with SharedMachine(site.bank.folder).serving():
+        time.sleep(0.5)
+        assert site.status()["status"] == "RUNNING"
+        started = time.monotonic()
+        assert httpx.delete(f"{site.server.url}/train/", timeout=30).status_code == 200
+        site.wait_for(lambda: site.status()["status"] != "RUNNING", "it did not stop")
+        assert time.monotonic() - started < 10
+    assert site.bank.versions("site") == versions
+    labels, adapter = site.ask()
+    assert labels.any()
+    assert adapter == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 
 from imos_engine.adapters import Card, LearnedCase
@@ -12,8 +14,8 @@ from tests.engine.narrow import NARROW, narrow_network, randomise_batch_norms
 BASE = "a" * 64  # hash of the network that made-up versions belong to
 
 
-def made_weights(*, seed: int = 0, decoder: bool = False, config: NetworkConfig = NARROW) -> AdapterWeights:
-    """Adapters that change what the narrow network answers."""
+def made_weights(*, seed: int = 0, parts: Collection[str] = (), config: NetworkConfig = NARROW) -> AdapterWeights:
+    """Adapters that change what the narrow network answers, and other parts that do."""
     network = narrow_network(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -22,10 +24,12 @@ def made_weights(*, seed: int = 0, decoder: bool = False, config: NetworkConfig 
     for name, module in network.named_modules():
         if name.endswith(".adapter"):
             randomise_batch_norms(module, random)
-    if decoder:
-        with torch.no_grad():
+    with torch.no_grad():
+        if "decoder" in parts:
             network.decoder.pred.bias.add_(3.0 + seed)
-    return adapter_weights(network, decoder=decoder)
+        if "refiner" in parts:
+            network.refiner.correction.bias.add_(3.0 + seed)
+    return adapter_weights(network, parts=parts)
 
 
 def made_card(name: str = "site", **changes: object) -> Card:

@@ -11,6 +11,8 @@ class LearningSettings:
 
     steps: int | None = None  # optimizer steps
     decoder: bool = False  # train the decoder along with the adapters
+    refiner: bool = True  # train the refiner along, where the network has one
+    refiner_rate: float = 0.3  # of the learning rate of all else
     replay: float = 0.25  # share of random sequences among the clips
     frames: int = 4  # of a clip
     size: int = 128  # pixels, side of a clip's frames
@@ -24,6 +26,11 @@ class LearningSettings:
             raise ValueError(f"replay is a share of the clips, 0 to 1; got {self.replay}")
         if self.steps is not None and self.steps < 1:
             raise ValueError(f"a training needs at least 1 step, got {self.steps}")
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """Parts of the network that are trained along with the adapters."""
+        return frozenset(part for part in ("decoder", "refiner") if getattr(self, part))
 
     def steps_for(self, volumes: int) -> int:
         """Steps for this many labelled volumes: a first one is worth 80, each further one 20, to 300 at most."""

@@ -15,6 +15,7 @@ from imos_engine.network.adapter_weights import AdapterWeights, put_on
 from imos_engine.network.backbone import ResidualBlock
 from imos_engine.network.decoder import Decoder
 from imos_engine.network.inference import prepare_for_inference
+from imos_engine.network.refiner import Refiner
 from imos_engine.propagation.features import FeatureCache
 from imos_engine.propagation.propagator import Propagator
 
@@ -27,6 +28,7 @@ class _Outfit:
 
     adapters: dict[str, ConvAdapter]  # by the name of the block that they belong to
     decoder: Decoder
+    refiner: Refiner | None
 
 
 class AdaptedPropagator(Propagator):
@@ -43,6 +45,7 @@ class AdaptedPropagator(Propagator):
         self._bare = _Outfit(
             adapters={name: block.adapter for name, block in self._blocks.items() if block.adapter is not None},
             decoder=self._network.decoder,
+            refiner=self._network.refiner,
         )
 
     def wear(self, weights: AdapterWeights | None, *, identity: Hashable = None) -> None:
@@ -58,7 +61,7 @@ class AdaptedPropagator(Propagator):
         outfit = self._bare if weights is None else self._outfit(weights, identity)
         for name, block in self._blocks.items():
             block.adapter = outfit.adapters.get(name)
-        self._network.decoder = outfit.decoder
+        self._network.decoder, self._network.refiner = outfit.decoder, outfit.refiner
         if self._shared_features is not None:
             shared = self._shared_features
             self._features = shared if weights is None else _OwnFeatures(shared, identity)
@@ -82,7 +85,8 @@ class AdaptedPropagator(Propagator):
         named = dict(dressed.named_modules())
         return _Outfit(
             adapters={name: ready(named[f"{name}.adapter"]) for name in self._blocks},
-            decoder=ready(dressed.decoder) if weights.has_decoder else self._bare.decoder,
+            decoder=ready(dressed.decoder) if "decoder" in weights.parts else self._bare.decoder,
+            refiner=ready(dressed.refiner) if "refiner" in weights.parts else self._bare.refiner,
         )
 
 

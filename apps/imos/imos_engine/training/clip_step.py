@@ -107,9 +107,11 @@ def follow_clip(network: ImosNetwork, batch: Batch, conditions: ClipConditions) 
 
 def _likeness(batch: Batch) -> list[Likeness]:
     """How much every frame's pixels look like the seed's objects."""
-    filtered = [filter_bank(frame) for frame in batch.frames.unbind(1)]
-    model = fit_likeness(seed_moments(filtered[0], batch.masks[:, 0]))
-    return [model(frame) for frame in filtered]
+    # float32, as at inference: sums of squares with the 8 bits of bf16 leave equations that cannot be solved.
+    with torch.autocast(batch.frames.device.type, enabled=False):
+        filtered = [filter_bank(frame) for frame in batch.frames.unbind(1)]
+        model = fit_likeness(seed_moments(filtered[0], batch.masks[:, 0]))
+        return [model(frame) for frame in filtered]
 
 
 def _neighbours(batch: Batch, known: Sequence[Tensor], index: int, conditions: ClipConditions) -> list[Neighbour]:

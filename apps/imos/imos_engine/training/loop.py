@@ -152,8 +152,8 @@ class _Run:
         state, config = self.state, self.config
         done = progress(phase, state.position)
         choose = random.Random(f"{config.seed}/{state.position.phase}/{state.position.step}")
-        set_training_mode(state.network, freeze_batch_norm=config.freeze_batch_norm)
-        state.optimizer.param_groups[0]["lr"] = learning_rate(phase, done)
+        set_training_mode(state.network, freeze_batch_norm=config.freeze_batch_norm, restrained=config.restrained)
+        state.set_learning_rate(learning_rate(phase, done))
         loss_sum = 0.0
         for batch in (batch.to(state.device) for batch in batches):
             plan = random_plan(phase.frames, phase.reference_frames, config.deep_update_probability, choose)
@@ -205,15 +205,16 @@ def make_validation_clips(config: TrainingConfig, source: SourceFactory) -> list
     return held_out_clips(made, held_out.clips)
 
 
-def set_training_mode(network: ImosNetwork, *, freeze_batch_norm: bool) -> None:
+def set_training_mode(network: ImosNetwork, *, freeze_batch_norm: bool, restrained: bool = False) -> None:
     """Training mode, except for frozen batch norms, which keep their statistics.
 
     Those are the ones whose own weights are not trained and, with `freeze_batch_norm`, all outside adapters, which
-    start from nothing. A refiner that is not trained restrains itself as it will at inference.
+    start from nothing. A refiner that is not trained, or is to learn so, restrains itself as it will at inference.
     """
     network.train()
     if network.refiner is not None:
-        network.refiner.train(any(parameter.requires_grad for parameter in network.refiner.parameters()))
+        learns = any(parameter.requires_grad for parameter in network.refiner.parameters())
+        network.refiner.train(learns and not restrained)
     for name, module in network.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             frozen = freeze_batch_norm and ".adapter." not in name

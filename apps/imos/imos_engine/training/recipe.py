@@ -17,6 +17,8 @@ class Trainable(Enum):
     DECODER = "decoder"
     ADAPTERS = "adapters"
     ADAPTERS_AND_DECODER = "adapters+decoder"
+    ADAPTERS_AND_REFINER = "adapters+refiner"
+    ADAPTERS_DECODER_AND_REFINER = "adapters+decoder+refiner"
     REFINER = "refiner"
 
     def covers(self, parameter_name: str) -> bool:
@@ -91,6 +93,8 @@ class TrainingConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     trainable: Trainable = Trainable.EVERYTHING  # in phases that do not say otherwise
     freeze_batch_norm: bool = False  # keep running statistics, except inside adapters
+    refiner_rate: float = 1.0  # learning rate of the refiner over that of all else
+    restrained: bool = False  # the refiner restrains itself while it learns as it will at inference
     precision: Precision = Precision.BFLOAT16  # of the convolutions; similarities and losses are float32
     weight_decay: float = 0.05
     clip_gradient_norm: float = 1.0

@@ -32,9 +32,8 @@ class RunState:
         self.average = AveragedNetwork(self.network, decay=config.average_decay)
         for phase in config.phases:
             self.unfreeze(config.trainable_in(phase))  # refuses, before any work, a phase that would train nothing
-        moved = [parameter for name, parameter in self.network.named_parameters() if config.moves(name)]
         # One optimizer for all phases: a parameter that a phase leaves alone keeps its moments until the next one.
-        self.optimizer = torch.optim.AdamW(moved, lr=0.0, weight_decay=config.weight_decay)
+        self.optimizer = torch.optim.AdamW(self._groups(), lr=0.0, weight_decay=config.weight_decay)
         self.position = Position()
         self.unfreeze(config.trainable_in(config.phases[0]))
 
@@ -42,6 +41,20 @@ class RunState:
     def trained_parameters(self) -> list[nn.Parameter]:
         """The parameters that the optimizer moves in this phase."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """What the optimizer moves, by how fast: `share` is of the learning rate."""
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.network.named_parameters():
+            if self.config.moves(name):
+                share = self.config.refiner_rate if name.startswith("refiner.") else 1.0
+                groups.setdefault(share, []).append(parameter)
+        return [{"params": parameters, "share": share} for share, parameters in groups.items()]
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Of the step that comes; each group takes its share."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("share", 1.0)  # checkpoints of earlier releases have one group and no share
 
     def unfreeze(self, trainable: Trainable) -> None:
         """Compute gradients for these parameters and no others; the optimizer leaves the others as they are."""

@@ -7,14 +7,14 @@ from imos_engine.adapters import AdapterBank, AdapterError
 from imos_engine.adapters.gate import GateRules
 from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.adapters.split import SplitRegistry
-from imos_engine.config import Precision, PropagationConfig
+from imos_engine.config import Precision, PropagationConfig, RefinerConfig
 from imos_engine.training.accepted import learning
 from imos_engine.training.accepted.learning import RUNS, Learning, LearningStoppedError
 from imos_engine.training.accepted.report import REPORT
 from imos_engine.training.accepted.run import ClipFactory, adapt, recipe_for, with_less_memory
 from imos_engine.training.recipe import Trainable
 from tests.engine.adapters.made import BASE, made_weights
-from tests.engine.narrow import narrow_network
+from tests.engine.narrow import NARROW, narrow_network
 from tests.engine.training.accepted.made import ball_volume
 
 QUICK = LearningSettings(steps=2, frames=2, size=32, batch=1, accumulate=1, replay=0.0)
@@ -139,7 +139,7 @@ def test_only_the_adapters_and_nothing_else_is_learned(tmp_path):
     with_decoder = adapt(
         base, stored_clips(tmp_path), replace(QUICK, decoder=True), folder=tmp_path / "d", parent=None, device=CPU
     )
-    assert with_decoder.has_decoder
+    assert with_decoder.parts == {"decoder"}
 
 
 def stored_clips(tmp_path):
@@ -158,7 +158,7 @@ def test_adapters_begin_as_their_parents(tmp_path):
 
 
 def test_a_run_out_of_memory_goes_on_with_fewer_clips_at_a_time_and_then_on_the_cpu():
-    config = recipe_for(LearningSettings(), volumes=3, continues=False, refined=True, device=CPU)
+    config = recipe_for(LearningSettings(), volumes=3, continues=False, parts=frozenset(), refined=True, device=CPU)
     assert config.trainable is Trainable.ADAPTERS
     smaller, device = with_less_memory(config, torch.device("cuda"), MemoryError())
     assert (smaller.phases[0].batch, smaller.phases[0].accumulate, device.type) == (1, 4, "cuda")
@@ -204,3 +204,15 @@ def test_shuffled_labels_are_refused_after_real_training(bank):
     bad = learn(bank, *mixed, settings=settings, rules=rules).run()
     assert not bad.accepted
     assert bank.published("site") == good.version
+
+
+def test_the_refiner_learns_along_and_what_a_parent_brought_stays_with_it(tmp_path):
+    refined = replace(NARROW, refiner=RefinerConfig(channels=(8, 16)))
+    clips = stored_clips(tmp_path)
+    weights = adapt(narrow_network(refined), clips, QUICK, folder=tmp_path / "a", parent=None, device=CPU)
+    assert weights.parts == {"refiner"}
+    parent = made_weights(seed=5, parts=("decoder",), config=refined)
+    alone = replace(QUICK, refiner=False)
+    assert adapt(narrow_network(refined), clips, alone, folder=tmp_path / "b", parent=parent, device=CPU).parts == {
+        "decoder"
+    }

@@ -44,12 +44,18 @@ class ClipFactory:
 
 
 def recipe_for(
-    settings: LearningSettings, *, volumes: int, continues: bool, refined: bool, device: torch.device
+    settings: LearningSettings,
+    *,
+    volumes: int,
+    continues: bool,
+    parts: frozenset[str],
+    refined: bool,
+    device: torch.device,
 ) -> TrainingConfig:
     """The run for this many volumes; one that continues a version moves more slowly."""
     steps = settings.steps_for(volumes)
     # Fresh adapters begin almost closed (their gate is 0.02): within a hundred steps only a high rate opens them.
-    rate = settings.learning_rate or (5e-4 if settings.decoder else 1e-3 if continues else 3e-3)
+    rate = settings.learning_rate or (5e-4 if "decoder" in parts else 1e-3 if continues else 3e-3)
     phase = Phase(
         steps=steps,
         frames=settings.frames,
@@ -76,8 +82,10 @@ def recipe_for(
         network="small" if refined else "xmem",  # weights are given, so this only says whether a refiner is expected
         seed=settings.seed,
         validation=held_out,
-        trainable=Trainable.ADAPTERS_AND_DECODER if settings.decoder else Trainable.ADAPTERS,
+        trainable=Trainable("+".join(("adapters", *sorted(parts)))),
         freeze_batch_norm=True,
+        refiner_rate=settings.refiner_rate,
+        restrained=True,
         precision=native_precision(device),
         average_decay=0.95,
         checkpoint_every=20,
@@ -113,10 +121,15 @@ def adapt(
     if not start.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         save_network(start, _dressed(base, parent, seed=settings.seed), metadata=base.metadata)
+    # What the parent brought goes on learning: its adapters belong to it.
+    parts = settings.parts | (frozenset() if parent is None else parent.parts)
+    if base.refiner is None:
+        parts -= {"refiner"}
     config = recipe_for(
         settings,
         volumes=len(clips.training),
         continues=parent is not None,
+        parts=parts,
         refined=base.refiner is not None,
         device=device,
     )
@@ -135,7 +148,7 @@ def adapt(
             weights = train(
                 config, output_dir=folder, device=device, weights=start, source=clips, should_stop=after_step
             )
-            return adapter_weights(load_network(weights), decoder=settings.decoder)
+            return adapter_weights(load_network(weights), parts=parts)
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
                 raise
