@@ -9,7 +9,7 @@ with warnings.catch_warnings():
     # MONAI Label warns about the versions of its own dependencies while it is imported.
     warnings.simplefilter("ignore")
     import lib.endpoint  # noqa: F401
-    from tests.app.server import Server, start, stop
+    from tests.app.server import running
 
 from imos_engine.config import Block, NetworkConfig
 from imos_engine.network import ImosNetwork
@@ -27,6 +27,7 @@ NARROW = NetworkConfig(
     decoder_channels=(16, 8, 8),
     sensory_channels=8,
 )
+SMALL = {"size": 48, "precision": "float32", "threads": 1}  # of what a server computes
 
 
 @pytest.fixture(scope="session")
@@ -46,21 +47,9 @@ def weights(tmp_path_factory):
 def server(tmp_path_factory, weights):
     """The real server process on a folder of small images."""
     folder = tmp_path_factory.mktemp("server")
-    studies, downloads = folder / "studies", folder / "downloads"
-    studies.mkdir()
-    downloads.mkdir()
-    write_studies(studies)
-    conf = {"weights": weights, "size": 48, "precision": "float32", "threads": 1, "labels": "liver,spleen"}
-    conf["sessions"] = folder / "journals"
-    process, url = start(studies, folder, conf)
-    yield Server(
-        url=url,
-        studies=studies,
-        temporary=folder / "server-tmp",
-        downloads=downloads,
-        log=folder / "server.log",
-    )
-    stop(process)
+    conf = {**SMALL, "weights": weights, "labels": "liver,spleen", "sessions": folder / "journals"}
+    with running(folder, conf, write=write_studies) as server:
+        yield server
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +121,22 @@ def start(studies, folder, conf):
         stop(process)
         raise
     return process, url
+
+
+@contextmanager
+def running(folder, conf, *, write):
+    """A server on the studies that `write` puts into the folder it is given; it ends with the `with` block."""
+    studies, downloads = folder / "studies", folder / "downloads"
+    studies.mkdir()
+    downloads.mkdir()
+    write(studies)
+    process, url = start(studies, folder, conf)
+    try:
+        yield Server(
+            url=url, studies=studies, temporary=folder / "server-tmp", downloads=downloads, log=folder / "server.log"
+        )
+    finally:
+        stop(process)
 
 
 def stop(process):
