@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -19,9 +20,11 @@ from imos_engine.adapters.card import Card
 from imos_engine.network.adapter_weights import AdapterWeights, load_adapter, save_adapter
 from imos_engine.network.checkpoint import CheckpointError
 
+logger = logging.getLogger(__name__)
+
 WEIGHTS, CARD, PUBLISHED = "adapter.safetensors", "card.json", "published.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-PARTIAL = re.compile(r"\.new\.(\d+)\.partial")
+PARTIAL = re.compile(r"\..+\.(\d+)\.partial")  # what is written beside names its writer's process
 
 
 class AdapterError(ValueError):
@@ -96,6 +99,16 @@ class AdapterBank:
             )
         return card
 
+    def cards(self, name: str) -> list[Card]:
+        """What is known of an adapter's versions, ascending; a card that cannot be read is left out."""
+        found = []
+        for version in self.versions(name):
+            try:
+                found.append(self.card(name, version))
+            except AdapterError as error:
+                logger.info("Left out: %s", error)
+        return found
+
     def load(self, name: str, version: int) -> AdapterVersion:
         """A version, checked.
 
@@ -139,7 +152,7 @@ class AdapterBank:
         home.mkdir(parents=True, exist_ok=True)
         sweep(home)
         beside = home / f".new.{os.getpid()}.partial"
-        beside.mkdir()
+        beside.mkdir(mode=0o700)  # its report shows patients' images
         try:
             save_adapter(beside / WEIGHTS, weights)
             number = max(self.versions(card.name), default=0) + 1
@@ -218,7 +231,10 @@ def sweep(home: Path) -> None:
     for path in home.iterdir():
         match = PARTIAL.fullmatch(path.name)
         if match and (int(match[1]) == os.getpid() or not _lives(int(match[1]))):
-            shutil.rmtree(path, ignore_errors=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _lives(process: int) -> bool:
