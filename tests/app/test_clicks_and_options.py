@@ -110,6 +110,18 @@ def test_masks_are_carried_where_the_options_say(server, options, filled):
     assert [index for index in range(SHAPE[2]) if labels[..., index].any()] == list(filled)
 
 
+def test_an_object_that_was_marked_outside_the_slices_asked_for_is_named_in_a_warning(server, label_file):
+    seeds = on_slices(BALL, [6]).astype("uint8")
+    seeds[..., 2][BALL[..., 2]] = 2
+    params = {"objects": {"liver": 1, "spleen": 2}, "slice_range": [4, 9]}
+    labels, answer = server.infer("plain", params, label=label_file(seeds))
+    assert (labels[..., 4:10] == 1).any(axis=(0, 1)).all()
+    assert not (labels[..., 4:10] == 2).any()
+    (warning,) = [warning for warning in answer["imos"]["warnings"] if "'spleen'" in warning]
+    assert "slices 2" in warning
+    assert "4 to 9" in warning
+
+
 @pytest.mark.parametrize("window", ["auto", "lung", [-200, 1500], "-200, 1500"])
 def test_a_ct_is_segmented_in_any_window_that_shows_the_object(server, window):
     labels, _ = server.infer("ct", {**CLICKS, "window": window, "propagate": False})

@@ -91,6 +91,7 @@ def segment(
         work.stir()
     prompted = perf_counter()
     _refuse_unseen(work, list(ids), carry, changes.axis, warnings)
+    warnings += _out_of_range(work, ids, carry)
     if request.options.propagate:
         work.settle(carry)
         warnings += plant_corrections(work, changes, carry)
@@ -209,6 +210,22 @@ def _refuse_unseen(work: Refinement, names: Sequence[str], carry: Carry, axis: i
             f"the seeds are on slices {slices}, and only slices {first} to {last} were asked for; mark the object "
             "there, or widen slice_range"
         )
+
+
+def _out_of_range(work: Refinement, names: Collection[str], carry: Carry) -> list[str]:
+    """A warning for each object that has seeds, but none where anything was asked for, and no answer from before."""
+    warnings = []
+    for name in names:
+        state = work.objects[name]
+        if state.layers or not state.seeds or any(carry.covers(seed.axis, seed.index) for seed in state.seeds):
+            continue
+        first, last = carry.range(state.seeds[0].axis)
+        slices = listed(sorted({seed.index for seed in state.seeds}))
+        warnings.append(
+            f"{name!r} was marked on slices {slices}, and only slices {first} to {last} were asked for: it was not "
+            "carried; mark it there, or widen slice_range"
+        )
+    return warnings
 
 
 def _warnings(request: InferRequest, image: Volume, names: Collection[str], warnings: Sequence[str]) -> list[str]:
