@@ -141,6 +141,15 @@ def test_what_was_proposed_on_an_image_tells_which_labels_it_should_get():
     assert asked(shelf, Order.FOREGROUND, labels="liver,tumor")["imos_labels"] == ["liver", "tumor"]
 
 
+def test_an_image_is_finished_when_it_has_what_was_proposed_on_it():
+    accepted = {"a": ["liver"], "b": ["tumor"]}
+    both = {image: {"liver": 0.9, "tumor": 0.9} for image in "ab"}
+    assert asked(Shelf(["a", "b"], accepted=accepted, proposed={"a": {"liver": 0.9}}), Order.FOREGROUND)["id"] == "b"
+    assert asked(Shelf(["a", "b"], accepted=accepted, proposed=both), Order.FOREGROUND) is not None
+    single = {"a": {"liver": 0.9}, "b": {"tumor": 0.9}}
+    assert asked(Shelf(["a", "b"], accepted=accepted, proposed=single), Order.FOREGROUND) is None
+
+
 @pytest.mark.parametrize("order", [Order.FOREGROUND, Order.UNCERTAINTY])
 def test_a_rarely_accepted_label_comes_before_a_frequent_one(order):
     images = [f"done_{number}" for number in range(30)]

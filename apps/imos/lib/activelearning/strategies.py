@@ -38,15 +38,16 @@ class NextImage(Strategy):
         asked = _names(request.get("labels") or request.get("label"))
         accepted = accepted_names(datastore)
         known = frozenset[str]().union(*accepted.values())
-        wanted = asked or (known if self._order is Order.FOREGROUND else frozenset())
         candidates = []
         for image in sorted(datastore.list_images()):
             has = accepted.get(image)
-            if has is not None and not (has and wanted - has):  # labels without a name are taken to be complete
+            if has is not None and not asked and self._order is not Order.FOREGROUND:
                 continue
             proposed = known_scores(datastore, image).get("uncertainty") or {}
             # What was begun on an image tells which structures it holds: not all that a site names occur on each.
-            lacks = frozenset(proposed) if proposed and has is None and not asked else wanted - (has or set())
+            lacks = (asked or frozenset(proposed) or known) - (has or set())
+            if has is not None and not (has and lacks):  # labels without a name are taken to be complete
+                continue
             candidates.append(
                 Candidate(
                     image=image,
