@@ -47,9 +47,9 @@ SWITCHES: dict[str, Change] = {
 }
 
 
-def setups(full: Setup) -> dict[str, Setup]:
-    """The full setup and one for every part that this engine has, by name."""
-    changed = {name: change(full) for name, change in SWITCHES.items()}
+def setups(full: Setup, parts: Sequence[str] = tuple(SWITCHES)) -> dict[str, Setup]:
+    """The full setup and one for each of the parts that this engine has, by name."""
+    changed = {name: SWITCHES[name](full) for name in parts}
     return {FULL: full} | {name: setup for name, setup in changed.items() if setup is not None}
 
 
@@ -85,7 +85,7 @@ def _variants(options: argparse.Namespace) -> dict[str, NetworkCarrier]:
     """Carriers by the name of their row."""
     full, device = setup_from_arguments(options), find_device(options.device)
     (first, path), *others = options.weights
-    parts = {name: NetworkCarrier(path, setup, device=device) for name, setup in setups(full).items()}
+    parts = {name: NetworkCarrier(path, setup, device=device) for name, setup in setups(full, options.parts).items()}
     named = {(first if name == FULL else f"{first}, {name}"): carrier for name, carrier in parts.items()}
     return named | {name: NetworkCarrier(path, full, device=device) for name, path in others}
 
@@ -95,6 +95,13 @@ def _named_weights(text: str) -> tuple[str, str]:
     if not separator or not name or not Path(path).is_file():
         raise argparse.ArgumentTypeError(f"expected NAME=FILE with a file that exists, got {text!r}")
     return name, path
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if unknown := [name for name in names if name not in SWITCHES]:
+        raise argparse.ArgumentTypeError(f"no part is called {unknown[0]!r}; there are: {'; '.join(SWITCHES)}")
+    return names
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,6 +114,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[("bundled", str(DEFAULT_WEIGHTS))],
         metavar="NAME=FILE",
         help="default: those bundled",
+    )
+    parser.add_argument(
+        "--parts", type=_parts, default=tuple(SWITCHES), metavar="A,B", help=f"default: {'; '.join(SWITCHES)}"
     )
     add_setup_arguments(parser)
     add_choice_arguments(parser)

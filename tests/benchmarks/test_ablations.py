@@ -13,7 +13,7 @@ from tests.engine.narrow import narrow_network
 def test_every_row_changes_one_thing_and_parts_that_do_not_exist_have_none(monkeypatch):
     monkeypatch.setitem(ablations.SWITCHES, "without magic", ablations.setting(magic=False))
     full = Setup()
-    found = ablations.setups(full)
+    found = ablations.setups(full, tuple(ablations.SWITCHES))
     assert found.pop(ablations.FULL) == full
     assert "without magic" not in found
     for setup in found.values():
@@ -34,6 +34,13 @@ def test_the_command_prints_a_row_per_part_and_per_further_weights(tmp_path, cap
     assert list(cells) == ["one", *(f"one, {name}" for name in parts), "two"]
     assert all(row.count("|") == header.count("|") for row in rows)
     assert cells["one"][:2] == cells["two"][:2]  # J&F of the only modality and overall
+
+
+def test_only_the_parts_asked_for_are_switched_off_and_unknown_ones_are_refused(tmp_path, capsys):
+    assert list(ablations.setups(Setup(), ["without ending early"])) == [ablations.FULL, "without ending early"]
+    with pytest.raises(SystemExit):
+        ablations.main([str(tmp_path), "--parts", "without ending early, without magic"])
+    assert "no part is called 'without magic'" in capsys.readouterr().err
 
 
 def test_weights_need_a_name_and_a_file(tmp_path, capsys):
