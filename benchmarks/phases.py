@@ -4,6 +4,8 @@ A run without a phase gives that phase's share of the pixels to the others. Ever
 on its largest slice. Training goes on where it was interrupted, and is skipped where it is over.
 
     python -m benchmarks.phases FOLDER --runs RUNS [--steps-share 0.5]
+
+Each run keeps snapshots, of which `python -m benchmarks.training_curve RUNS/all-phases FOLDER` draws a curve.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from imos_engine.training.loop import train
 from imos_engine.training.recipe import Phase, TrainingConfig
 from imos_engine.training.run_folder import WEIGHTS_NAME
 
+SNAPSHOTS = 6  # of a run
 STATIC, LONG, SHORT = "the static phase", "the long-sequence phase", "the short-sequence phase"
 PHASES = {
     STATIC: Phase(
@@ -54,7 +57,14 @@ def without(name: str | None) -> tuple[Phase, ...]:
 def recipe(phases: Sequence[Phase], *, share: float, workers: int) -> TrainingConfig:
     """A run from random weights with a share of the phases' steps."""
     shortened = tuple(replace(phase, steps=max(1, round((phase.steps or 0) * share))) for phase in phases)
-    return TrainingConfig(phases=shortened, seed=20261121, average_decay=0.98, checkpoint_every=25, workers=workers)
+    return TrainingConfig(
+        phases=shortened,
+        seed=20261121,
+        average_decay=0.98,
+        checkpoint_every=25,
+        keep_snapshots=max(1, sum(phase.steps or 0 for phase in shortened) // SNAPSHOTS),
+        workers=workers,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -26,3 +26,4 @@ def test_every_run_begins_with_the_same_random_weights_and_a_share_of_the_steps(
     assert len({run.seed for run in runs}) == 1
     assert [phase.steps for phase in runs[0].phases] == [60, 60, 60]
     assert all(run.phases[0].warm_up > 0.05 for run in runs)
+    assert runs[0].keep_snapshots == 30
