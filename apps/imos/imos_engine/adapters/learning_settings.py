@@ -19,6 +19,7 @@ class LearningSettings:
     batch: int = 2  # clips per forward pass
     accumulate: int = 2  # forward passes per step
     learning_rate: float | None = None  # at the start of the run
+    gradient_checkpointing: bool = False  # less memory, more time; where memory ends, it is tried first
     seed: int = 0
 
     def __post_init__(self) -> None:

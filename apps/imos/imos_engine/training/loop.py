@@ -21,6 +21,7 @@ from imos_engine.training.disturbance import Disturbance
 from imos_engine.training.interruption import interrupts_held_back
 from imos_engine.training.processes import ALONE, OwnBatches, Processes
 from imos_engine.training.recipe import Phase, TrainingConfig
+from imos_engine.training.recomputation import recomputed
 from imos_engine.training.run_folder import WEIGHTS_NAME, RunFolder, run_folder_path
 from imos_engine.training.run_state import RunState, read_checkpoint, start_run
 from imos_engine.training.schedule import hardest_share, learning_rate, progress
@@ -159,7 +160,7 @@ class _Run:
             plan = random_plan(phase.frames, phase.reference_frames, config.deep_update_probability, choose)
             # The plan is every process's, so that all take equally long; what disturbs the clips is each one's own.
             disturbance = Disturbance(random.Random(choose.getrandbits(63) + self.processes.rank))
-            with state.autocast():
+            with state.autocast(), recomputed(state.network, enabled=config.gradient_checkpointing):
                 conditions = ClipConditions(plan=plan, top_k=config.top_k, disturbance=disturbance)
                 loss, followed = clip_loss(state.network, batch, conditions, hardest=hardest_share(phase, done))
             (loss / len(batches)).backward()

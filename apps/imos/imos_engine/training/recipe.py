@@ -96,6 +96,7 @@ class TrainingConfig:
     refiner_rate: float = 1.0  # learning rate of the refiner over that of all else
     restrained: bool = False  # the refiner restrains itself while it learns as it will at inference
     precision: Precision = Precision.BFLOAT16  # of the convolutions; similarities and losses are float32
+    gradient_checkpointing: bool = False  # compute again what gradients need: less memory, more time
     weight_decay: float = 0.05
     clip_gradient_norm: float = 1.0
     average_decay: float = 0.998  # of the exponential moving average of the weights

@@ -88,7 +88,16 @@ class AdapterTrainer(TrainTask):
                 settings=asked.learning,
                 propagation=settings.propagation,
                 device=torch.device(asked.device),
+                processes=_processes(asked),
                 should_stop=pacing,
             ).run()
         logger.info("Waited %.1f s for requests", pacing.waited)
         return card
+
+
+def _processes(asked: TrainRequest) -> int:
+    """One per GPU that can be seen, where several may be used."""
+    seen = torch.cuda.device_count() if asked.device.startswith("cuda") else 0
+    if asked.multi_gpu and seen < 2:
+        logger.info("multi_gpu: only one device (%s) is here to train on", asked.device)
+    return seen if asked.multi_gpu and seen > 1 else 1

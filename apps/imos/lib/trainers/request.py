@@ -24,6 +24,9 @@ ADVERTISED: Mapping[str, Any] = {
     "steps": 0,
     "learning_rate": 0.0,
     "replay": LearningSettings().replay,
+    "gradient_checkpointing": False,
+    "multi_gpu": True,
+    "gpus": "all",  # or their numbers, "0,1": MONAI Label hides the others from the training
     "tracking": list(TRACKING),
     "tracking_uri": "",
 }
@@ -36,6 +39,7 @@ class TrainRequest:
     adapter: str
     learning: LearningSettings
     device: str
+    multi_gpu: bool  # train on all GPUs that can be seen
     tracking: str
     tracking_uri: str  # empty: MLflow's own default
 
@@ -53,6 +57,7 @@ def read_train_request(request: Mapping[str, Any], *, default_device: str) -> Tr
             learning_rate=rate or None,
             replay=_number(request, "replay"),
             decoder=_choice(request, "train", PARTS) == "adapters+decoder",
+            gradient_checkpointing=_yes(request, "gradient_checkpointing"),
         )
         name = checked_name(str(request.get("adapter") or DEFAULT_NAME))
     except (ValueError, AdapterError) as error:
@@ -61,6 +66,7 @@ def read_train_request(request: Mapping[str, Any], *, default_device: str) -> Tr
         adapter=name,
         learning=learning,
         device=_device(request.get("device"), default_device),
+        multi_gpu=_yes(request, "multi_gpu"),
         tracking=_choice(request, "tracking", TRACKING),
         tracking_uri=str(request.get("tracking_uri") or ""),
     )
@@ -77,6 +83,16 @@ def _number(request: Mapping[str, Any], name: str) -> float:
     if not 0 <= number < 1e6:
         raise RequestError(f"{name} is {value!r}; send a number that is not negative")
     return number
+
+
+def _yes(request: Mapping[str, Any], name: str) -> bool:
+    value = request.get(name)
+    found = {"true": True, "1": True, "false": False, "0": False, "": bool(ADVERTISED[name])}.get(
+        "" if value is None else str(value).lower()
+    )
+    if found is None:
+        raise RequestError(f"{name} is {value!r}; send true or false")
+    return found
 
 
 def _choice(request: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str:

@@ -49,6 +49,8 @@ def statistics(card: Card) -> dict[str, Any]:
             "provisional": card.provisional,
             "reasons": list(card.reasons),
             "advice": card.metrics.get("advice"),
+            "recent_gain": card.metrics.get("recent_gain"),
             "images": len(card.cases),
+            "devices": card.metrics.get("devices"),
         },
     }

@@ -6,25 +6,29 @@ import torch
 from imos_engine.adapters import AdapterBank, AdapterError
 from imos_engine.adapters.gate import GateRules
 from imos_engine.adapters.learning_settings import LearningSettings
-from imos_engine.adapters.split import SplitRegistry
+from imos_engine.adapters.split import Role, SplitRegistry
 from imos_engine.config import Precision, PropagationConfig, RefinerConfig
+from imos_engine.training import run_folder
 from imos_engine.training.accepted import learning
 from imos_engine.training.accepted.learning import RUNS, Learning, LearningStoppedError
 from imos_engine.training.accepted.report import REPORT
 from imos_engine.training.accepted.run import ClipFactory, adapt, recipe_for, with_less_memory
 from imos_engine.training.recipe import Trainable
-from tests.engine.adapters.made import BASE, made_weights
+from imos_engine.training.run_folder import CURVES_NAME
+from tests.engine.adapters.made import BASE, made_card, made_weights
 from tests.engine.narrow import NARROW, narrow_network
 from tests.engine.training.accepted.made import ball_volume
 
 QUICK = LearningSettings(steps=2, frames=2, size=32, batch=1, accumulate=1, replay=0.0)
 ANYTHING, NOTHING = GateRules(overall=2, per_label=2, known_looks=2), GateRules(overall=-2)
 CPU = torch.device("cpu")
+ASKED_AT_THE_GATE = 1 + 4 + 2  # before it, for two volumes before and after, for random sequences before and after
 
 
 @pytest.fixture(autouse=True)
 def few_known_clips(monkeypatch):
-    """Random sequences cost a second; one short one is enough to see that they are looked at."""
+    """A run's pictures and random sequences cost a second; one short one is enough to see that they are looked at."""
+    monkeypatch.setattr(run_folder.RunFolder, "validate", lambda self: (self.path / CURVES_NAME).touch())
     monkeypatch.setattr(learning, "KNOWN_CLIPS", 1)
     monkeypatch.setattr(learning, "KNOWN_FRAMES", 2)
     monkeypatch.setattr(learning, "KNOWN_SIZE", 32)
@@ -53,6 +57,24 @@ def learn(bank, *volumes, **changes):
 VOLUMES = tuple(ball_volume(seed) for seed in range(5))
 
 
+class Asked:
+    """What a training asks whether to stop; counts how often."""
+
+    def __init__(self, *, stop_at=None):
+        self.times, self.stop_at = 0, stop_at
+
+    def __call__(self):
+        self.times += 1
+        return self.stop_at is not None and self.times >= self.stop_at
+
+
+def serving(folder):
+    """A bank with a version in force."""
+    bank = AdapterBank(folder, base_sha256=BASE)
+    bank.publish("site", bank.add(made_card(), made_weights(seed=3)).version)
+    return bank
+
+
 def test_a_version_that_passes_is_published_with_a_report_and_its_run_is_cleared_away(bank):
     card = learn(bank, *VOLUMES).run()
     assert bank.published("site") == card.version == 1
@@ -66,12 +88,13 @@ def test_a_version_that_passes_is_published_with_a_report_and_its_run_is_cleared
     assert not any((bank.folder / "site" / RUNS).iterdir())
 
 
-def test_a_version_that_does_not_pass_stays_a_candidate_and_what_was_in_force_stays(bank):
-    learn(bank, *VOLUMES).run()
-    card = learn(bank, *VOLUMES, rules=NOTHING, settings=replace(QUICK, seed=1)).run()
+def test_a_version_that_does_not_pass_stays_a_candidate_and_what_was_in_force_stays(tmp_path):
+    bank = serving(tmp_path)
+    card = learn(bank, *VOLUMES, rules=NOTHING).run()
     assert not card.accepted
     assert card.parent == 1
     assert "stays a candidate" in card.reasons[0]
+    assert card.reasons[0] in (bank.path("site", 2) / REPORT).read_text()
     assert bank.versions("site") == [1, 2]
     assert bank.published("site") == 1
 
@@ -86,12 +109,11 @@ def test_with_too_few_images_numbers_are_cross_validated_and_called_provisional(
 
 def test_an_image_that_validates_never_trains_whatever_comes_later(bank, monkeypatch):
     trained = []
-    original = Learning._adapted
 
     def noted(self, training, validation, folder, *, parent):
         if folder.name == "final":
             trained.extend(volume.image_sha256 for volume in training)
-        return original(self, training, validation, folder, parent=parent)
+        return made_weights()
 
     monkeypatch.setattr(Learning, "_adapted", noted)
     for count in (3, 5):
@@ -100,27 +122,21 @@ def test_an_image_that_validates_never_trains_whatever_comes_later(bank, monkeyp
     assert {registry.role(sha256).value for sha256 in trained} == {"training"}
 
 
-def test_a_training_that_is_stopped_changes_nothing_and_goes_on_later(bank):
-    learn(bank, *VOLUMES).run()
-    longer = replace(QUICK, steps=4, seed=1)
-    asked = iter([False, True, True, True])
-    with pytest.raises(LearningStoppedError, match="goes on from there"):
-        learn(bank, *VOLUMES, settings=longer, should_stop=lambda: next(asked)).run()
-    assert bank.published("site") == 1
-    assert bank.versions("site") == [1]
-    steps = []
-    card = learn(bank, *VOLUMES, settings=longer, should_stop=lambda: bool(steps.append(1))).run()
-    assert card.version == 2
-    whole = learn(AdapterBank(bank.folder.parent / "other", base_sha256=BASE), *VOLUMES)
-    whole.bank.publish("site", whole.bank.add(bank.card("site", 1), bank.load("site", 1).weights).version)
-    unbroken = replace_settings(whole, longer).run()
-    theirs, ours = whole.bank.load("site", unbroken.version).weights, bank.load("site", 2).weights
-    assert all(torch.equal(ours.tensors[name], value) for name, value in theirs.tensors.items())
-
-
-def replace_settings(learning, settings):
-    learning.settings = settings
-    return learning
+def test_a_training_stopped_in_its_steps_or_at_the_gate_changes_nothing_and_goes_on_to_the_same_weights(tmp_path):
+    settings = replace(QUICK, steps=3)
+    whole = serving(tmp_path / "whole")
+    learn(whole, *VOLUMES, settings=settings).run()
+    expected = whole.load("site", 2).weights
+    for stop_at in (2, 5):  # the second step; the gate's first volume
+        bank = serving(tmp_path / str(stop_at))
+        with pytest.raises(LearningStoppedError, match="goes on from there"):
+            learn(bank, *VOLUMES, settings=settings, should_stop=Asked(stop_at=stop_at)).run()
+        assert (bank.published("site"), bank.versions("site")) == (1, [1])
+        again = Asked()
+        learn(bank, *VOLUMES, settings=settings, should_stop=again).run()
+        assert again.times == ASKED_AT_THE_GATE + max(3 - stop_at, 0)
+        weights = bank.load("site", bank.published("site")).weights
+        assert all(torch.equal(weights.tensors[name], value) for name, value in expected.tensors.items())
 
 
 def test_nothing_to_learn_from_is_said_so(bank):
@@ -160,7 +176,9 @@ def test_adapters_begin_as_their_parents(tmp_path):
 def test_a_run_out_of_memory_goes_on_with_fewer_clips_at_a_time_and_then_on_the_cpu():
     config = recipe_for(LearningSettings(), volumes=3, continues=False, parts=frozenset(), refined=True, device=CPU)
     assert config.trainable is Trainable.ADAPTERS
-    smaller, device = with_less_memory(config, torch.device("cuda"), MemoryError())
+    again, device = with_less_memory(config, torch.device("cuda"), MemoryError())
+    assert (again.gradient_checkpointing, again.phases, device.type) == (True, config.phases, "cuda")
+    smaller, device = with_less_memory(again, device, MemoryError())
     assert (smaller.phases[0].batch, smaller.phases[0].accumulate, device.type) == (1, 4, "cuda")
     _, device = with_less_memory(smaller, device, MemoryError())
     assert device.type == "cpu"
@@ -171,11 +189,11 @@ def test_a_run_out_of_memory_goes_on_with_fewer_clips_at_a_time_and_then_on_the_
 def test_training_goes_on_after_memory_ran_out(tmp_path, monkeypatch):
     from imos_engine.training.accepted import run
 
-    batches, original = [], run.train
+    tried, original = [], run.train
 
     def failing(config, **options):
-        batches.append(config.phases[0].batch)
-        if len(batches) == 1:
+        tried.append((config.gradient_checkpointing, config.phases[0].batch))
+        if len(tried) < 3:
             raise RuntimeError("CUDA out of memory. Tried to allocate")
         return original(config, **options)
 
@@ -184,25 +202,29 @@ def test_training_goes_on_after_memory_ran_out(tmp_path, monkeypatch):
     assert adapt(
         narrow_network(), stored_clips(tmp_path), settings, folder=tmp_path / "r", parent=None, device=CPU
     ).tensors
-    assert batches == [2, 1]
+    assert tried == [(False, 2), (True, 2), (True, 1)]
 
 
-def test_shuffled_labels_are_refused_after_real_training(bank):
-    """A narrow network learns the ball, decoder included; then labels that lie elsewhere would unlearn it."""
+def test_shuffled_labels_are_refused_after_real_training_and_right_ones_are_not(bank):
+    """A narrow network learns the ball, decoder included; from labels that lie elsewhere it unlearns it."""
     settings = LearningSettings(
-        steps=60, decoder=True, frames=3, size=48, batch=2, accumulate=1, replay=0.0, learning_rate=3e-3
+        steps=30, decoder=True, frames=2, size=32, batch=2, accumulate=1, replay=0.0, learning_rate=6e-3
     )
-    rules = GateRules(known_looks=2)  # a narrow network knows no looks
-    good = learn(bank, *VOLUMES, settings=settings, rules=rules).run()
-    assert good.accepted
+    small = {"settings": settings, "rules": GateRules(known_looks=2)}  # a narrow network knows no looks
+    right, wrong = ([ball_volume(seed, shuffled=shuffled) for seed in range(5)] for shuffled in (False, True))
+    good = learn(bank, *right, **small).run()
+    assert good.accepted, good.reasons
     assert good.metrics["overall"]["after"] > good.metrics["overall"]["before"] + 0.1
     registry = SplitRegistry(bank.folder / "site")
-    mixed = [
-        volume if registry.role(volume.image_sha256).value == "validation" else ball_volume(seed, shuffled=True)
-        for seed, volume in enumerate(VOLUMES)
+    sabotaged = [
+        one if registry.role(one.image_sha256) is Role.VALIDATION else other
+        for one, other in zip(right, wrong, strict=True)
     ]
-    bad = learn(bank, *mixed, settings=settings, rules=rules).run()
+    bad = learn(bank, *sabotaged, **small).run()
     assert not bad.accepted
+    assert "overall J&F fell" in bad.reasons[0]
+    assert "ball fell" in bad.reasons[0]
+    assert bank.versions("site") == [1, 2]
     assert bank.published("site") == good.version
 
 

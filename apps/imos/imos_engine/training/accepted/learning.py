@@ -19,9 +19,9 @@ import torch
 from imos_engine.adapters import AdapterBank, AdapterError, AdapterVersion, Card, LearnedCase
 from imos_engine.adapters.accepted import AcceptedVolume
 from imos_engine.adapters.choice import modality_of
-from imos_engine.adapters.gate import GateRules, Pair, judge
+from imos_engine.adapters.gate import GateRules, judge
 from imos_engine.adapters.learning_settings import LearningSettings
-from imos_engine.adapters.measure import carried_scores
+from imos_engine.adapters.plateau import recent_gain
 from imos_engine.adapters.split import FEWEST_VALIDATION, Role, SplitRegistry
 from imos_engine.config import PropagationConfig
 from imos_engine.network import ImosNetwork
@@ -30,6 +30,7 @@ from imos_engine.propagation import AdaptedPropagator
 from imos_engine.training.accepted.clip_store import store_volume
 from imos_engine.training.accepted.report import advice, write_report
 from imos_engine.training.accepted.run import ClipFactory, adapt
+from imos_engine.training.accepted.trial import Trial
 from imos_engine.training.loop import synthetic_source
 from imos_engine.training.validation import held_out_clips, mean_similarity, predicted_labels
 
@@ -56,6 +57,7 @@ class Learning:
     rules: GateRules = field(default_factory=GateRules)
     propagation: PropagationConfig = field(default_factory=PropagationConfig)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    processes: int = 1  # that train together; on GPUs each has one of its own
     should_stop: Callable[[], bool] = lambda: False  # asked after every step
 
     def run(self) -> Card:
@@ -71,19 +73,30 @@ class Learning:
         folder = self._folder(training, validation)
         # What is measured by cross-validation begins as its folds do: fresh, for the parent has seen their images.
         parent = None if provisional else self._parent
+        trial = Trial(propagator=self._propagator, in_force=self._parent, look_up=self._refuse_if_stopped)
         if provisional:
-            pairs = self._cross_validated([*training, *validation], folder)
+            self._cross_validate([*training, *validation], folder, trial)
         logger.info("Training on %d labelled images", len(training))
         weights = self._adapted(training, validation, folder / "final", parent=parent)
         if not provisional:
-            pairs = self._pairs(validation, before=None if parent is None else parent.weights, after=weights)
-        verdict = judge(pairs, known_looks=self._known_looks(weights), rules=self.rules)
+            logger.info("Measuring on %d images that validate", len(validation))
+            trial.compare(validation, weights)
+        verdict = judge(trial.pairs, known_looks=self._known_looks(weights), rules=self.rules)
+        metrics = {**verdict.to_dict(), "pairs": trial.to_dict()}
         card = self._card(training, validation, parent=parent, provisional=provisional)
-        told = {"seconds": round(monotonic() - started, 1), "advice": advice(card, verdict)}
+        card = replace(card, metrics=metrics, accepted=verdict.passes, reasons=verdict.reasons)
+        gain = recent_gain([*self.bank.cards(self.name), card])
+        told = {
+            "seconds": round(monotonic() - started, 1),
+            "devices": self.processes,
+            "advice": advice(card, verdict, gain),
+        }
         card = self.bank.add(
-            replace(card, metrics={**verdict.to_dict(), **told}, accepted=verdict.passes, reasons=verdict.reasons),
+            replace(card, metrics={**metrics, **told, "recent_gain": None if gain is None else gain.to_dict()}),
             weights,
-            write_report=lambda beside, card: write_report(beside, card, verdict, run=folder / "final"),
+            write_report=lambda beside, card: write_report(
+                beside, card, verdict, run=folder / "final", changes=trial.changes
+            ),
         )
         if verdict.passes:
             self.bank.publish(self.name, card.version)
@@ -150,15 +163,15 @@ class Learning:
             folder=folder,
             parent=None if parent is None else parent.weights,
             device=self.device,
+            processes=self.processes,
             should_stop=self.should_stop,
         )
         self._refuse_if_stopped()
         return weights
 
-    def _cross_validated(self, volumes: Sequence[AcceptedVolume], folder: Path) -> list[Pair]:
-        """Every image measured by adapters that did not learn from it, against the network without any."""
+    def _cross_validate(self, volumes: Sequence[AcceptedVolume], folder: Path, trial: Trial) -> None:
+        """Every image measured by adapters that did not learn from it."""
         pieces = list(volumes[0].halves()) if len(volumes) == 1 else list(volumes)
-        pairs: list[Pair] = []
         for fold in range(2):
             held_out = pieces[fold::2]
             others = [piece for piece in pieces if not any(piece is one for one in held_out) and piece.present]
@@ -166,25 +179,7 @@ class Learning:
                 continue
             logger.info("Cross-validation, part %d of 2", fold + 1)
             weights = self._adapted(others, [], folder / f"fold_{fold}", parent=None)
-            pairs += self._pairs(held_out, before=None, after=weights)
-        return pairs
-
-    def _pairs(
-        self, volumes: Sequence[AcceptedVolume], *, before: AdapterWeights | None, after: AdapterWeights
-    ) -> list[Pair]:
-        pairs = []
-        for volume in volumes:
-            scores = []
-            for weights in (before, after):
-                self._refuse_if_stopped()
-                self._propagator.wear(weights, identity=object())  # weights that come and go share no identity
-                scores.append(carried_scores(self._propagator, volume))
-            found, made = scores
-            pairs += [
-                Pair(image=volume.image_sha256, label=label, before=found[label], after=made[label])
-                for label in found.keys() & made.keys()
-            ]
-        return sorted(pairs, key=lambda pair: (pair.image, pair.label))
+            trial.compare(held_out, weights, pieces=len(volumes) == 1)
 
     def _known_looks(self, weights: AdapterWeights) -> tuple[float, float] | None:
         """J on random sequences without the adapters and with them; None where there is nothing in them to follow."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from imos_engine.training.accepted.clip_source import AcceptedClips
 from imos_engine.training.clips import ClipSource
 from imos_engine.training.loop import train
 from imos_engine.training.recipe import Phase, Trainable, TrainingConfig, ValidationConfig
+from imos_engine.training.together import train_together
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +89,7 @@ def recipe_for(
         refiner_rate=settings.refiner_rate,
         restrained=True,
         precision=native_precision(device),
+        gradient_checkpointing=settings.gradient_checkpointing,
         average_decay=0.95,
         checkpoint_every=20,
         log_every=5,
@@ -102,11 +105,12 @@ def adapt(
     folder: Path,
     parent: AdapterWeights | None,
     device: torch.device,
+    processes: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> AdapterWeights:
     """Train adapters for a network that stays as it is; goes on from the folder's checkpoint where there is one.
 
-    Without memory for it, a run goes on with half the batch, at last on the CPU.
+    Without memory for it, a run goes on with gradient checkpointing, then half the batch, at last on the CPU.
 
     Args:
         base: the network, without adapters.
@@ -115,6 +119,7 @@ def adapt(
         folder: of the run.
         parent: the adapters to begin with; None is fresh ones.
         device: where it is trained.
+        processes: that train together; on GPUs each has one of its own.
         should_stop: asked after every step.
     """
     start = folder / START_NAME
@@ -145,26 +150,32 @@ def adapt(
 
     while True:
         try:
-            weights = train(
-                config, output_dir=folder, device=device, weights=start, source=clips, should_stop=after_step
-            )
+            how: Callable[..., Path] = train if processes == 1 else partial(train_together, count=processes)
+            weights = how(config, output_dir=folder, device=device, weights=start, source=clips, should_stop=after_step)
             return adapter_weights(load_network(weights), parts=parts)
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
                 raise
             config, device = with_less_memory(config, device, error)
-            logger.warning("Not enough memory; going on with %d clips at a time on %s", config.phases[0].batch, device)
+            processes = processes if device.type == "cuda" else 1
+            logger.warning(
+                "Not enough memory; going on with gradient checkpointing and %d clips at a time on %s",
+                config.phases[0].batch,
+                device,
+            )
 
 
 def with_less_memory(
     config: TrainingConfig, device: torch.device, error: Exception
 ) -> tuple[TrainingConfig, torch.device]:
-    """The same run in half the memory: fewer clips at a time, and at last the CPU instead of a GPU.
+    """The same run in less memory: gradient checkpointing, then fewer clips at a time, at last no GPU but the CPU.
 
     Raises:
         MemoryError: there is nothing left to save.
     """
     (phase,) = config.phases
+    if not config.gradient_checkpointing:
+        return replace(config, gradient_checkpointing=True), device
     if phase.batch > 1:
         smaller = replace(phase, batch=phase.batch // 2, accumulate=phase.accumulate * 2)
         return replace(config, phases=(smaller,)), device
