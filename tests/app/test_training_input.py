@@ -6,6 +6,7 @@ import pytest
 
 from lib.errors import RequestError
 from lib.trainers.accepted_labels import accepted_volumes
+from lib.trainers.adapters import processes_for
 from lib.trainers.pacing import Pacing
 from lib.trainers.request import ADVERTISED, read_train_request
 from tests.app.images import AFFINES, save_nifti
@@ -111,12 +112,37 @@ def test_a_request_sends_back_what_it_was_shown():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"steps": "many"}, {"steps": -1}, {"replay": 2}, {"train": "all"}, {"adapter": "../x"}, {"device": "abacus"}],
+    [
+        {"steps": "many"},
+        {"steps": -1},
+        {"replay": 2},
+        {"train": "all"},
+        {"adapter": "../x"},
+        {"device": "abacus"},
+        {"multi_gpu": "maybe"},
+        {"gradient_checkpointing": 2},
+    ],
 )
 def test_a_request_that_cannot_be_used_is_refused_with_a_sentence(wrong):
     with pytest.raises(RequestError) as refused:
         read_train_request(wrong, default_device="cpu")
     assert str(next(iter(wrong.values()))) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("seen", "fields", "processes"),
+    [(0, {}, 1), (1, {}, 1), (3, {}, 3), (3, {"multi_gpu": "false"}, 1), (3, {"device": "cpu"}, 1)],
+)
+def test_a_training_takes_all_gpus_that_can_be_seen_and_says_when_there_is_only_one(
+    monkeypatch, caplog, seen, fields, processes
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: seen > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: seen)
+    caplog.set_level("INFO")
+    asked = read_train_request(fields, default_device="cuda")
+    assert processes_for(asked) == processes
+    alone = processes == 1 and asked.multi_gpu
+    assert ("only one device" in caplog.text) is alone
 
 
 def test_a_training_ends_when_a_signal_came_and_makes_way_before():

@@ -88,14 +88,14 @@ class AdapterTrainer(TrainTask):
                 settings=asked.learning,
                 propagation=settings.propagation,
                 device=torch.device(asked.device),
-                processes=_processes(asked),
+                processes=processes_for(asked),
                 should_stop=pacing,
             ).run()
         logger.info("Waited %.1f s for requests", pacing.waited)
         return card
 
 
-def _processes(asked: TrainRequest) -> int:
+def processes_for(asked: TrainRequest) -> int:
     """One per GPU that can be seen, where several may be used."""
     seen = torch.cuda.device_count() if asked.device.startswith("cuda") else 0
     if asked.multi_gpu and seen < 2:
