@@ -29,6 +29,7 @@ class AcceptedVolume:
     changed: NDArray[np.bool_] | None = None  # (I, J, K): where the expert changed what was proposed; None: not known
     image_sha256: str = ""  # of the image's content
     label_sha256: str = ""  # of the label's content
+    part: int | None = None  # of an image that was cut, whose hashes these are; None: all of it
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.images.shape[:3]:
@@ -48,15 +49,16 @@ class AcceptedVolume:
         """The volume cut in the middle of what is labelled along its axis, for cross-validation of a single image."""
         touched = np.flatnonzero(frames_along(self.labels, self.axis).any(axis=(1, 2)))
         middle = int(touched.mean()) + 1 if touched.size else frames_along(self.labels, self.axis).shape[0] // 2
-        return self._part(slice(None, middle)), self._part(slice(middle, None))
+        return self._part(0, slice(None, middle)), self._part(1, slice(middle, None))
 
-    def _part(self, frames: slice) -> AcceptedVolume:
+    def _part(self, number: int, frames: slice) -> AcceptedVolume:
         where = tuple(frames if axis == self.axis else slice(None) for axis in range(3))
         return replace(
             self,
             images=self.images[where],
             labels=self.labels[where],
             changed=None if self.changed is None else self.changed[where],
+            part=number,
         )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from imos_engine.adapters.accepted import AcceptedVolume
 from imos_engine.adapters.gate import GateRules, Pair, judge
 from imos_engine.adapters.plateau import RecentGain
 from imos_engine.sequence import frames_along
@@ -43,6 +44,26 @@ def test_the_slice_is_shown_on_which_before_and_after_differ_most():
     assert shown.truth.shape == shown.before.shape == shown.frame.shape[1:]
     assert np.count_nonzero(shown.truth) == np.count_nonzero(TRUTH[MIDDLE])  # nothing of it is cut off
     assert 0 <= shown.frame.min() < shown.frame.max() <= 1
+
+
+def block(axis):
+    """A label that is long towards the left and short to the back, and above it, towards the head, a second one."""
+    labels = np.zeros((40, 40, 40), np.uint8)
+    labels[8:32, 18:22, 12:20] = 1
+    labels[8:32, 18:22, 20:28] = 2
+    return AcceptedVolume(images=labels.astype(np.int16), labels=labels, names={}, axis=axis, axes=(axis,))
+
+
+def test_pictures_stand_upright():
+    for axis in range(3):
+        volume = block(axis)
+        truth = frames_along(volume.labels, axis)
+        shown = most_changed(volume, np.zeros_like(truth), np.array(truth)).truth
+        rows, columns = np.nonzero(shown)
+        if axis < 2:
+            assert np.nonzero(shown == 2)[0].max() < np.nonzero(shown == 1)[0].min()  # the head is up
+        if axis > 0:
+            assert np.ptp(columns) > np.ptp(rows)  # what is long to the left is wide
 
 
 def test_where_nothing_changed_nothing_is_shown(tmp_path):

@@ -45,9 +45,9 @@ def case(volume, role="training"):
     return LearnedCase(image_sha256=volume.image_sha256, label_sha256=volume.label_sha256, role=role)
 
 
-def compared(in_force, candidate=BETTER, volume=VOLUME, **options):
+def compared(in_force, candidate=BETTER, volume=VOLUME):
     trial = Trial(propagator=Propagator(), in_force=in_force)
-    trial.compare([volume], candidate, **options)
+    trial.compare([volume], candidate)
     (pair,) = trial.pairs
     return pair
 
@@ -76,21 +76,23 @@ BOTH = (case(VOLUME), case(ball_volume(1)))
 def test_what_serves_is_not_asked_for_what_it_has_by_heart_but_for_its_own_cross_validation():
     assert compared(version(cases=BOTH, metrics=OWN)).before == 0.625
     assert compared(version(cases=BOTH)).before == score(BARE)
+    half, _ = VOLUME.halves()
+    own = {"pairs": [{**OWN["pairs"][0], "image": f"{VOLUME.image_sha256}/0"}]}
+    assert compared(version(cases=(case(VOLUME),), metrics=own), volume=half).before == 0.625
 
 
 @pytest.mark.parametrize(
-    ("changes", "options"),
+    ("changes", "volume"),
     [
-        ({"provisional": False}, {}),
-        ({"cases": (case(VOLUME),)}, {}),
-        ({"cases": (replace(case(VOLUME), label_sha256="other"), case(ball_volume(1)))}, {}),
-        ({}, {"pieces": True}),
+        ({"provisional": False}, VOLUME),
+        ({"cases": (replace(case(VOLUME), label_sha256="other"), case(ball_volume(1)))}, VOLUME),
+        ({}, VOLUME.halves()[0]),
     ],
-    ids=["not cross-validated", "measured on halves", "the label changed", "halves"],
+    ids=["not cross-validated", "the label changed", "half of what was measured"],
 )
-def test_a_number_that_was_measured_otherwise_is_not_compared_with(changes, options):
+def test_a_number_that_was_measured_otherwise_is_not_compared_with(changes, volume):
     in_force = version(**{"cases": BOTH, "metrics": OWN, **changes})
-    assert compared(in_force, **options).before == score(BARE)
+    assert compared(in_force, volume=volume).before == compared(None, volume=volume).before
 
 
 def test_who_beats_the_network_alone_and_not_what_serves_is_refused():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ from imos_engine.training.samples import overlay
 MOST_ROWS = 8
 SURROUNDINGS = 0.4  # of the labels' extent, shown on each side of them
 SMALLEST_SIDE = 32  # pixels of what is shown
+HEAD = 2  # volume axis that leads there
 COLUMNS = ("image", "truth (outline)", "before", "after")
 
 Labels = NDArray[np.uint8]
@@ -28,7 +30,7 @@ Labels = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChangedSlice:
-    """One slice of one image, cut to its labels."""
+    """One slice of one image, cut to its labels, as people look at it."""
 
     frame: NDArray[np.float32]  # (3, H, W), 0 to 1
     truth: Labels  # (H, W)
@@ -55,10 +57,10 @@ def most_changed(volume: AcceptedVolume, before: Labels, after: Labels) -> Chang
     truth = frames_along(volume.labels, volume.axis)[index]
     where = _around((truth > 0) | (before[index] > 0) | (after[index] > 0))
     return ChangedSlice(
-        frame=_shown(volume, index)[(slice(None), *where)],
-        truth=np.array(truth[where]),
-        before=before[index][where].copy(),
-        after=after[index][where].copy(),
+        frame=_upright(_shown(volume, index)[(slice(None), *where)], volume.axis),
+        truth=_upright(np.asarray(truth[where]), volume.axis),
+        before=_upright(before[index][where], volume.axis),
+        after=_upright(after[index][where], volume.axis),
         index=index,
         changed=int(differing[index]),
     )
@@ -106,6 +108,15 @@ def _shown(volume: AcceptedVolume, index: int) -> NDArray[np.float32]:
     frame = window.apply(frames_along(volume.images, volume.axis)[index]) * window.deviation + window.mean
     colours = np.repeat(frame[None], 3, axis=0) if frame.ndim == 2 else frame.transpose(2, 0, 1)
     return np.asarray(colours.clip(0, 1), dtype=np.float32)
+
+
+def _upright(pixels: NDArray[Any], axis: int) -> NDArray[Any]:
+    """A slice across this axis with the patient's front or head up and the left at the right, or the front at the left.
+
+    Shapes: pixels (..., H, W), whose axes lead, as the volume's, towards left, back and head.
+    """
+    turned = pixels.swapaxes(-2, -1)
+    return (turned if axis == HEAD else np.flip(turned, -2)).copy()
 
 
 def _around(marked: NDArray[np.bool_]) -> tuple[slice, slice]:

@@ -179,7 +179,7 @@ class Learning:
                 continue
             logger.info("Cross-validation, part %d of 2", fold + 1)
             weights = self._adapted(others, [], folder / f"fold_{fold}", parent=None)
-            trial.compare(held_out, weights, pieces=len(volumes) == 1)
+            trial.compare(held_out, weights)
 
     def _known_looks(self, weights: AdapterWeights) -> tuple[float, float] | None:
         """J on random sequences without the adapters and with them; None where there is nothing in them to follow."""

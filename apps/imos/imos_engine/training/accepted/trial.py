@@ -25,8 +25,8 @@ class Trial:
     pairs: list[Pair] = field(default_factory=list)
     changes: list[ChangedSlice] = field(default_factory=list)
 
-    def compare(self, volumes: Sequence[AcceptedVolume], candidate: AdapterWeights, *, pieces: bool = False) -> None:
-        """Carry every label of these volumes before and after; `pieces` are parts of one image.
+    def compare(self, volumes: Sequence[AcceptedVolume], candidate: AdapterWeights) -> None:
+        """Carry every label of these volumes before and after.
 
         What is in force stands for "before" where it did not learn from the image, else the number that its own
         cross-validation gave for the same label; where there is none, the network without adapters. So a version is
@@ -37,10 +37,10 @@ class Trial:
             before = self._carried(volume, self.in_force.weights if self.in_force is not None and fair else None)
             after = self._carried(volume, candidate)
             found, made = label_scores(volume, before), label_scores(volume, after)
-            if self.in_force is not None and not fair and not pieces:
+            if self.in_force is not None and not fair:
                 found |= _own_numbers(self.in_force, volume)
             self.pairs += [
-                Pair(image=volume.image_sha256, label=label, before=found[label], after=made[label])
+                Pair(image=_named(volume), label=label, before=found[label], after=made[label])
                 for label in sorted(found.keys() & made.keys())
             ]
             changed = most_changed(volume, before, after)
@@ -62,10 +62,13 @@ def _learned_from(version: AdapterVersion, volume: AcceptedVolume) -> bool:
 
 
 def _own_numbers(version: AdapterVersion, volume: AcceptedVolume) -> Mapping[str, float]:
-    """J&F by label that a version's cross-validation gave for this very image and label; none if it was cut in two."""
+    """J&F by label that a version's cross-validation gave for this very label of this image, or of this part of it."""
     card = version.card
-    same = any(case.label_sha256 == volume.label_sha256 for case in card.cases)
-    if not card.provisional or not same or len(card.cases) < 2:
+    if not card.provisional or all(case.label_sha256 != volume.label_sha256 for case in card.cases):
         return {}
     pairs = card.metrics.get("pairs") or ()
-    return {pair["label"]: pair["after"] for pair in pairs if pair["image"] == volume.image_sha256}
+    return {pair["label"]: pair["after"] for pair in pairs if pair["image"] == _named(volume)}
+
+
+def _named(volume: AcceptedVolume) -> str:
+    return volume.image_sha256 if volume.part is None else f"{volume.image_sha256}/{volume.part}"
