@@ -13,11 +13,12 @@ class LearningSettings:
     decoder: bool = False  # train the decoder along with the adapters
     refiner: bool = True  # train the refiner along, where the network has one
     refiner_rate: float = 0.3  # of the learning rate of all else
-    replay: float = 0.25  # share of random sequences among the clips
+    refiner_share: float = 0.5  # of the way that the refiner went, kept: half forgets hardly anything
+    replay: float = 0.4  # share of random sequences among the clips
     frames: int = 4  # of a clip
-    size: int = 128  # pixels, side of a clip's frames
+    size: int = 96  # pixels, side of a clip's frames
     batch: int = 2  # clips per forward pass
-    accumulate: int = 2  # forward passes per step
+    accumulate: int = 1  # forward passes per step
     learning_rate: float | None = None  # at the start of the run
     gradient_checkpointing: bool = False  # less memory, more time; where memory ends, it is tried first
     seed: int = 0
@@ -25,6 +26,8 @@ class LearningSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.replay <= 1:
             raise ValueError(f"replay is a share of the clips, 0 to 1; got {self.replay}")
+        if not 0 <= self.refiner_share <= 1:
+            raise ValueError(f"refiner_share is a share of the refiner's way, 0 to 1; got {self.refiner_share}")
         if self.steps is not None and self.steps < 1:
             raise ValueError(f"a training needs at least 1 step, got {self.steps}")
 

@@ -15,6 +15,7 @@ class LabelledClip:
     frames: NDArray[np.float32]  # (T, 3, H, W)
     labels: NDArray[np.uint8]  # (T, H, W), 0 background
     intensity: Intensity | None = None  # how the frames are normalised; None: by what the clip itself shows
+    known: bool = False  # shows what the network knew before: what it answered then is to stay
 
 
 def augmented(clip: LabelledClip, random: np.random.Generator) -> LabelledClip:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from imos_engine.config import NEIGHBOURS
@@ -14,10 +15,11 @@ from imos_engine.network import FrameFeatures, ImosNetwork
 from imos_engine.network.likeness import Likeness, filter_bank, fit_likeness, seed_moments
 from imos_engine.network.refiner import Neighbour, moved_masks
 from imos_engine.training.clips import Batch
-from imos_engine.training.losses import presence_loss, segmentation_loss, without_padding
+from imos_engine.training.losses import kept_loss, presence_loss, segmentation_loss, without_padding
 
 NOWHERE = -20.0  # logit of an object that only pads the batch
 PRESENCE_WEIGHT = 0.2  # of the presence's loss beside the masks'
+KEPT_WEIGHT = 10.0  # of an answer that is to stay: most of its pixels are sure, and their mean is small
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +138,24 @@ def clip_loss(
         PRESENCE_WEIGHT * presence_loss(presence, batch.masks[:, index], batch.valid)
         for index, presence in enumerate(followed.presence, start=1)
     ]
+    return torch.stack(losses).sum() / len(followed.logits), followed
+
+
+def kept_clip_loss(
+    network: ImosNetwork, former: ImosNetwork, batch: Batch, conditions: ClipConditions
+) -> tuple[Tensor, Followed]:
+    """How far the network has moved from what another one, in evaluation mode, answers on these clips.
+
+    Truth plays no part: where the other one errs, it is to err alike (Learning without Forgetting, arXiv 1606.09282).
+    """
+    with torch.no_grad():
+        kept = follow_clip(former, batch, conditions)
+    followed = follow_clip(network, batch, conditions)
+    pairs = zip(followed.logits, kept.logits, strict=True)
+    losses = [KEPT_WEIGHT * kept_loss(now, before, batch.valid) for now, before in pairs]
+    for now, before in zip(followed.presence, kept.presence, strict=True):
+        apart = F.binary_cross_entropy_with_logits(now.float(), before.float().sigmoid(), reduction="none")
+        losses.append(PRESENCE_WEIGHT * (apart * batch.valid).sum() / batch.valid.sum().clamp(min=1))
     return torch.stack(losses).sum() / len(followed.logits), followed
 
 

@@ -49,11 +49,13 @@ class Batch:
     masks: Tensor  # (B, T, K, H, W) float32, 0 or 1
     valid: Tensor  # (B, K), False for padding
     flow: Tensor  # (B, T, N, 2, H, W) float32: where each pixel lies in each of the frames NEIGHBOURS back, in pixels
+    known: bool = False  # every clip shows what the network knew before
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         frames, masks = self.frames.to(device, non_blocking=True), self.masks.to(device, non_blocking=True)
-        return Batch(frames=frames, masks=masks, valid=self.valid.to(device), flow=self.flow.to(device))
+        valid, flow = self.valid.to(device), self.flow.to(device)
+        return Batch(frames=frames, masks=masks, valid=valid, flow=flow, known=self.known)
 
 
 class ClipBatches(Dataset[Batch]):
@@ -94,7 +96,8 @@ def collate(clips: list[LabelledClip]) -> Batch:
     numbers = torch.arange(1, objects + 1)
     masks = (labels[:, :, None] == numbers[:, None, None]).float()
     flow = torch.stack([flow_of_clip(clip) for clip in frames])
-    return Batch(frames=frames, masks=masks, valid=masks[:, 0].flatten(2).any(dim=2), flow=flow)
+    known = all(clip.known for clip in clips)
+    return Batch(frames=frames, masks=masks, valid=masks[:, 0].flatten(2).any(dim=2), flow=flow, known=known)
 
 
 def flow_of_clip(frames: Tensor) -> Tensor:

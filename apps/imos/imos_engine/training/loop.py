@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from imos_engine.network import ImosNetwork
+from imos_engine.network.checkpoint import load_network
 from imos_engine.synthesis import SequenceGenerator, SynthesisConfig
 from imos_engine.training.batches import batches_from
-from imos_engine.training.clip_step import ClipConditions, clip_loss, random_plan
+from imos_engine.training.clip_step import ClipConditions, clip_loss, kept_clip_loss, random_plan
 from imos_engine.training.clips import Batch, ClipSource, SourceFactory
 from imos_engine.training.disturbance import Disturbance
 from imos_engine.training.interruption import interrupts_held_back
@@ -28,6 +29,8 @@ from imos_engine.training.schedule import hardest_share, learning_rate, progress
 from imos_engine.training.validation import held_out_clips, object_scores
 
 logger = logging.getLogger(__name__)
+
+FORMER_NAME = "former.safetensors"
 
 
 def synthetic_source(*, frames: int, size: int, seed: int, **settings: Any) -> ClipSource:
@@ -62,7 +65,8 @@ def train(
 
     Args:
         config: the recipe.
-        output_dir: the run's folder; `run_folder` says what it gets.
+        output_dir: the run's folder; `run_folder` says what it gets. A network that lies in it as FORMER_NAME is the
+            one whose answers on the source's `known` clips are to stay; without it those clips are like all others.
         device: where the network is trained.
         resume: go on from the folder's checkpoint where there is one; in steps, not in minutes, bit by bit.
         weights: start from this file instead of random weights.
@@ -88,7 +92,11 @@ def train(
                 run_folder_path(output_dir), state, held_out, processes=processes.count, show_progress=show_progress
             )
             opened.enter_context(folder)
-        run = _Run(state=state, folder=folder, source=source, clock=clock, should_stop=should_stop, processes=processes)
+        former = output_dir / FORMER_NAME
+        run = _Run(
+            state=state, folder=folder, source=source, clock=clock, should_stop=should_stop, processes=processes,
+            former=load_network(former, device=device) if former.is_file() else None,
+        )  # fmt: skip
         stopped = run.finish_phases()
         if folder is not None:
             folder.finish(stopped=stopped)
@@ -105,6 +113,7 @@ class _Run:
     clock: Callable[[], float]
     should_stop: Callable[[], bool]
     processes: Processes
+    former: ImosNetwork | None = None
 
     @property
     def config(self) -> TrainingConfig:
@@ -161,8 +170,12 @@ class _Run:
             # The plan is every process's, so that all take equally long; what disturbs the clips is each one's own.
             disturbance = Disturbance(random.Random(choose.getrandbits(63) + self.processes.rank))
             with state.autocast(), recomputed(state.network, enabled=config.gradient_checkpointing):
-                conditions = ClipConditions(plan=plan, top_k=config.top_k, disturbance=disturbance)
-                loss, followed = clip_loss(state.network, batch, conditions, hardest=hardest_share(phase, done))
+                if self.former is not None and batch.known:
+                    conditions = ClipConditions(plan=plan, top_k=config.top_k)
+                    loss, followed = kept_clip_loss(state.network, self.former, batch, conditions)
+                else:
+                    conditions = ClipConditions(plan=plan, top_k=config.top_k, disturbance=disturbance)
+                    loss, followed = clip_loss(state.network, batch, conditions, hardest=hardest_share(phase, done))
             (loss / len(batches)).backward()
             loss_sum += float(loss.detach()) / len(batches)
         norm = self._descend()

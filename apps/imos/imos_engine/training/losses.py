@@ -41,6 +41,16 @@ def dice_loss(probabilities: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
     return (loss * valid).sum() / valid.sum().clamp(min=1)
 
 
+def kept_loss(logits: Tensor, former: Tensor, valid: Tensor) -> Tensor:
+    """How far an answer is from one that is to stay: mean divergence over pixels and batch, 0 where both are alike.
+
+    Shapes: logits and former (B, K+1, H, W) of background and objects, -inf in padded channels; valid (B, K).
+    """
+    padding = ~torch.cat((torch.ones_like(valid[:, :1]), valid), dim=1)[..., None, None]
+    now, before = (one.float().log_softmax(dim=1).masked_fill(padding, 0.0) for one in (logits, former))
+    return (former.float().softmax(dim=1) * (before - now)).sum(dim=1).mean()
+
+
 def presence_loss(presence: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
     """Cross-entropy of each valid object being in the frame. Shapes: presence (B, K) logits; masks (B, K, H, W)."""
     truth = masks.flatten(2).any(dim=2).float()

@@ -179,7 +179,7 @@ def test_a_run_out_of_memory_goes_on_with_fewer_clips_at_a_time_and_then_on_the_
     again, device = with_less_memory(config, torch.device("cuda"), MemoryError())
     assert (again.gradient_checkpointing, again.phases, device.type) == (True, config.phases, "cuda")
     smaller, device = with_less_memory(again, device, MemoryError())
-    assert (smaller.phases[0].batch, smaller.phases[0].accumulate, device.type) == (1, 4, "cuda")
+    assert (smaller.phases[0].batch, smaller.phases[0].accumulate, device.type) == (1, 2, "cuda")
     _, device = with_less_memory(smaller, device, MemoryError())
     assert device.type == "cpu"
     with pytest.raises(MemoryError, match="smaller size"):
@@ -238,3 +238,27 @@ def test_the_refiner_learns_along_and_what_a_parent_brought_stays_with_it(tmp_pa
     assert adapt(narrow_network(refined), clips, alone, folder=tmp_path / "b", parent=parent, device=CPU).parts == {
         "decoder"
     }
+
+
+def test_of_the_refiners_way_only_the_share_that_was_asked_for_is_kept(tmp_path):
+    base = narrow_network(replace(NARROW, refiner=RefinerConfig(channels=(8, 16))))
+    clips = stored_clips(tmp_path)
+    whole, half, none = (
+        adapt(
+            base,
+            clips,
+            replace(QUICK, refiner_share=share, learning_rate=0.3),
+            folder=tmp_path / str(share),
+            parent=None,
+            device=CPU,
+        )
+        for share in (1.0, 0.5, 0.0)
+    )
+    began = base.state_dict()
+    for name in (name for name in whole.tensors if name.startswith("refiner.")):
+        torch.testing.assert_close(none.tensors[name], began[name], atol=1e-3, rtol=1e-3)
+        middle = (whole.tensors[name] + began[name]) / 2
+        torch.testing.assert_close(half.tensors[name], middle, atol=1e-3, rtol=1e-3)
+    assert any(
+        (whole.tensors[name] - began[name]).abs().max() > 0.01 for name in whole.tensors if name.startswith("refiner.")
+    )

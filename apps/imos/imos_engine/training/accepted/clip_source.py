@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,11 @@ class AcceptedClips:
         size: int,
         seed: int,
         replay: float = 0.0,
+        together: int = 1,
     ) -> None:
-        """`replay` is the share of random sequences, by which the network keeps what it knew."""
+        """`replay` is the share of random sequences, which show what the network knew: `together` in a row."""
         self.folders, self.frames, self.size, self.seed = tuple(folders), frames, size, seed
-        self.replay = replay
+        self.replay, self.together = replay, together
 
     @cached_property
     def _volumes(self) -> list[StoredVolume]:
@@ -70,14 +71,15 @@ class AcceptedClips:
         return draws
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("folders", "frames", "size", "seed", "replay")
+        kept = ("folders", "frames", "size", "seed", "replay", "together")
         return {name: self.__dict__[name] for name in kept}
 
     def clip(self, index: int) -> LabelledClip:
         """The clip of this index, 0 or more."""
+        replays = np.random.default_rng([self.seed, 8, index // self.together]).random() < self.replay
+        if replays or not self._draws:
+            return replace(labelled(self._known.clip(index)), known=True)
         random = np.random.default_rng([self.seed, 7, index])
-        if random.random() < self.replay or not self._draws:
-            return labelled(self._known.clip(index))
         number = self._some_volume(random)
         volume = self._volumes[number]
         axis = self._some_axis(number, random)

@@ -18,7 +18,7 @@ from imos_engine.network.checkpoint import load_network, save_network
 from imos_engine.network.inference import native_precision
 from imos_engine.training.accepted.clip_source import AcceptedClips
 from imos_engine.training.clips import ClipSource
-from imos_engine.training.loop import train
+from imos_engine.training.loop import FORMER_NAME, train
 from imos_engine.training.recipe import Phase, Trainable, TrainingConfig, ValidationConfig
 from imos_engine.training.together import train_together
 
@@ -37,12 +37,15 @@ class ClipFactory:
     training: tuple[Path, ...]  # folders of stored volumes
     validation: tuple[Path, ...]
     replay: float
+    together: int = 1  # clips in a row that are all replayed, or none
 
     def __call__(self, *, frames: int, size: int, seed: int, part: str = "training") -> ClipSource:
         """Clips of one part; where no volume is held out, other clips of those trained on."""
         if part == "validation":
             return AcceptedClips(self.validation or self.training, frames=frames, size=size, seed=seed)
-        return AcceptedClips(self.training, frames=frames, size=size, seed=seed, replay=self.replay)
+        return AcceptedClips(
+            self.training, frames=frames, size=size, seed=seed, replay=self.replay, together=self.together
+        )
 
 
 def recipe_for(
@@ -125,7 +128,9 @@ def adapt(
     start = folder / START_NAME
     if not start.is_file():
         folder.mkdir(parents=True, exist_ok=True)
+        save_network(folder / FORMER_NAME, base)
         save_network(start, _dressed(base, parent, seed=settings.seed), metadata=base.metadata)
+    clips = replace(clips, together=settings.batch)  # a batch is either to be learned or to be kept
     # What the parent brought goes on learning: its adapters belong to it.
     parts = settings.parts | (frozenset() if parent is None else parent.parts)
     if base.refiner is None:
@@ -152,7 +157,10 @@ def adapt(
         try:
             how: Callable[..., Path] = train if processes == 1 else partial(train_together, count=processes)
             weights = how(config, output_dir=folder, device=device, weights=start, source=clips, should_stop=after_step)
-            return adapter_weights(load_network(weights), parts=parts)
+            learned = load_network(weights)
+            if "refiner" in parts:
+                _keep_part_of_the_way(load_network(start), learned, share=settings.refiner_share)
+            return adapter_weights(learned, parts=parts)
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
                 raise
@@ -183,6 +191,15 @@ def with_less_memory(
         cpu = torch.device("cpu")
         return replace(config, precision=native_precision(cpu)), cpu
     raise MemoryError("this machine has too little memory to train on; ask for a smaller size") from error
+
+
+@torch.no_grad()
+def _keep_part_of_the_way(start: ImosNetwork, learned: ImosNetwork, *, share: float) -> None:
+    """Move the refiner back towards where it began (the weights' mean, as of WiSE-FT, arXiv 2109.01903)."""
+    if start.refiner is None or learned.refiner is None:
+        raise ValueError("only a network with a refiner can keep part of its way")
+    for before, after in zip(start.refiner.parameters(), learned.refiner.parameters(), strict=True):
+        after.lerp_(before, 1 - share)
 
 
 def _dressed(base: ImosNetwork, parent: AdapterWeights | None, *, seed: int) -> ImosNetwork:
