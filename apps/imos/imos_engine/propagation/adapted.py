@@ -77,7 +77,9 @@ class AdaptedPropagator(Propagator):
     def _prepared(self, weights: AdapterWeights) -> _Outfit:
         precision, device = self.settings.precision, self._device
 
-        def ready(module: nn.Module) -> Any:
+        def ready(module: nn.Module | None) -> Any:
+            if module is None:
+                return None
             return prepare_for_inference(module, precision=precision, device=device)
 
         dressed = ImosNetwork(self._config)

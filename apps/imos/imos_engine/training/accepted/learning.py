@@ -158,7 +158,7 @@ class Learning:
             stored[part] = tuple(paths)
         weights = adapt(
             self.base,
-            ClipFactory(**stored, replay=self.settings.replay),
+            ClipFactory(stored["training"], stored["validation"], self.settings.replay),
             self.settings,
             folder=folder,
             parent=None if parent is None else parent.weights,
