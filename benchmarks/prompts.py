@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.cases import find_cases, measurable_labels, read_case
-from benchmarks.simulated_prompts import KINDS, largest_component
+from benchmarks.simulated_prompts import KINDS, as_served, largest_component
 from imos_engine.metrics import dice
 from imos_engine.prompts import SliceSolver, classical_solver, learned_solver
 
@@ -52,8 +52,9 @@ def measure_folder(folder: Path, *, kinds: Sequence[str], repetitions: int, solv
                 for repetition in range(repetitions):
                     name = f"{case.name}/{label}/{kind}/{repetition}"
                     prompts = KINDS[kind](truth, np.random.default_rng(zlib.crc32(name.encode())))
+                    image = as_served(frames, seed, prompts)
                     start = time.perf_counter()
-                    mask = solve(frames[seed], prompts) > 0.5
+                    mask = solve(image, prompts) > 0.5
                     seconds.append(time.perf_counter() - start)
                     scores.append(dice(mask, truth))
                 results.append(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.cases import LabelledCase
 from benchmarks.methods import Method
-from benchmarks.simulated_prompts import KINDS
+from benchmarks.simulated_prompts import KINDS, as_served
 from imos_engine.metrics import dice, score_sequence
 from imos_engine.prompts import SliceSolver, classical_solver
 from imos_engine.sequence import frames_along
@@ -142,7 +142,7 @@ def mask_from_strokes(case: LabelledCase, label: int, strokes: Strokes) -> Mask:
     truth = case.label_mask(label)[seed]
     generator = np.random.default_rng(zlib.crc32(f"{case.name}/{label}/{strokes.kind}/0".encode()))
     prompts = KINDS[strokes.kind](truth, generator)
-    return strokes.solve(frames_along(case.image, case.slice_axis)[seed], prompts) > 0.5
+    return strokes.solve(as_served(frames_along(case.image, case.slice_axis), seed, prompts), prompts) > 0.5
 
 
 def _timed(method: Method, case: LabelledCase, seeds: Mapping[int, Mask]) -> tuple[Mask, float]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import line
 
+from imos_engine.intensity import automatic_intensity
 from imos_engine.prompts import SlicePrompts
 
 Mask = NDArray[np.bool_]
@@ -134,6 +136,26 @@ def _filling(mask: Mask, generator: Generator) -> SlicePrompts:
 def _trimming(mask: Mask, generator: Generator) -> SlicePrompts:
     previous, click = mask_with_an_excess(mask, generator)
     return SlicePrompts(mask=previous, background=[click])
+
+
+def as_served(images: NDArray[Any], index: int, prompts: SlicePrompts) -> NDArray[np.float32]:
+    """The slice as the app shows it to the solver of prompts: in the window that suits what was marked.
+
+    Shapes: images (T, H, W) or (T, H, W, 3). Returns: (H, W) or (H, W, 3).
+    """
+    marked = np.zeros(images.shape[:3], bool)
+    if prompts.box is not None:
+        top, left, bottom, right = prompts.box
+        marked[index, top : bottom + 1, left : right + 1] = True
+    said = [prompts.mask, prompts.scribbles_foreground]
+    if prompts.foreground or any(part is not None for part in said):
+        marked[index] = False
+    for part in said:
+        if part is not None:
+            marked[index] |= part
+    for point in prompts.foreground:
+        marked[(index, *point)] = True
+    return automatic_intensity(images, marked).apply(images[index])
 
 
 KINDS: dict[str, Callable[[Mask, Generator], SlicePrompts]] = {

@@ -65,7 +65,8 @@ def test_the_solver_sees_strokes_inside_the_object_and_the_seed_frame(case):
 
     mask = mask_from_strokes(case, 3, Strokes(solver="spy", solve=solver))
     [(image, prompts)] = seen
-    np.testing.assert_array_equal(image, case.image[..., 3])
+    assert np.corrcoef(image.ravel(), case.image[..., 3].ravel())[0, 1] > 0.99  # the same slice, in a window
+    assert abs(image.mean()) < 1
     np.testing.assert_array_equal(mask, prompts.scribbles_foreground)
     assert not (mask & ~case.label_mask(3)[3]).any()
 

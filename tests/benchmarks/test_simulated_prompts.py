@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from benchmarks import prompts
-from benchmarks.simulated_prompts import KINDS, largest_component, mask_with_a_gap, mask_with_an_excess, strokes_inside
+from benchmarks.simulated_prompts import (
+    KINDS,
+    as_served,
+    largest_component,
+    mask_with_a_gap,
+    mask_with_an_excess,
+    strokes_inside,
+)
+from imos_engine.prompts import SlicePrompts
 from tests.benchmarks.labelled_folder import disk_volume, write_case
 
 MASKS = {
@@ -46,6 +54,15 @@ def test_every_piece_that_is_noticed_gets_a_stroke_the_largest_first():
         touched = [drawn[part].any() for part in (np.s_[2:22, 2:22], np.s_[30:42, 30:42], np.s_[50:58, 2:10])]
         assert touched == [number < noticed for number in range(3)]
         assert not drawn[50:52, 50:52].any()
+
+
+def test_a_ct_slice_is_shown_in_a_window_that_suits_what_was_marked():
+    frames = np.full((3, 40, 40), -1000, np.int16)
+    frames[:, 5:35, 5:35], frames[:, 15:25, 15:25] = 40, 90
+    for prompts_of_it in (SlicePrompts(foreground=[(20, 20)]), SlicePrompts(box=(14, 14, 26, 26))):
+        shown = as_served(frames, 1, prompts_of_it)
+        contrast = shown[20, 20] - shown[8, 8]
+        assert contrast > 0.1 * (shown.max() - shown.min())  # of the whole range it is 1/22
 
 
 def test_prompts_are_about_the_largest_piece():

@@ -9,6 +9,8 @@ from torch import nn
 
 from imos_engine.metrics import dice
 from imos_engine.prompts import LearnedPrompts, PromptNetwork, PromptNetworkConfig, SlicePrompts
+from imos_engine.prompts.mark_groups import joined_groups, mark_groups
+from imos_engine.prompts.slice_prompts import draw_marks
 from tests.engine.prompts.marked import IMAGE, INVALID, ORGAN, OTHER, PROMPTS, SHAPE, STROKES
 from tests.engine.prompts.slices import ellipse, slice_with_organs
 
@@ -86,16 +88,32 @@ def test_a_network_that_follows_the_tissue_finds_the_organ_and_not_its_twin(kind
     assert not (mask & other).any()
 
 
-@pytest.mark.parametrize("kind", PROMPTS)
-def test_a_guess_takes_the_place_of_the_first_look(kind):
-    asked = []
+def test_strokes_far_apart_give_every_marked_piece_and_nothing_between_them():
+    centres = ((20, 25), (140, 30), (80, 170))
+    pieces = [ellipse(SHAPE, centre, (16, 12)) for centre in centres]
+    unmarked = ellipse(SHAPE, (30, 110), (16, 12))
+    bright = np.any([*pieces, unmarked], axis=0)
+    image = IMAGE.min() + 40 * bright + np.random.default_rng(0).normal(0, 1, SHAPE)
+    strokes = np.zeros(SHAPE, bool)
+    for row, column in centres:
+        strokes[row - 3 : row + 4, column] = True
+    mask = LearnedPrompts(NETWORKS["near"])(image, SlicePrompts(scribbles_foreground=strokes)) > 0.5
+    assert dice(mask, np.any(pieces, axis=0)) > 0.95
+    assert not mask[unmarked].any()
 
-    def guess(image, prompts):
-        asked.append(prompts)
-        return ORGAN
 
-    LearnedPrompts(NETWORKS["near"], guess=guess)(IMAGE, PROMPTS[kind])
-    assert asked == [PROMPTS[kind]]
+def test_marks_of_one_piece_stay_together_and_others_apart():
+    marks = draw_marks(SHAPE, SlicePrompts(foreground=[(10, 10), (12, 40), (90, 90)], background=[(50, 50)]))
+    groups = mark_groups(marks)
+    assert [np.argwhere(group.foreground).tolist() for group in groups] == [[[10, 10]], [[12, 40]], [[90, 90]]]
+    band = np.zeros(SHAPE, bool)
+    band[5:20] = True
+    none = np.zeros(SHAPE, bool)
+    joined = joined_groups(groups, [band, none, none])
+    assert [np.argwhere(group.foreground).tolist() for group in joined] == [[[10, 10], [12, 40]], [[90, 90]]]
+    assert all(group.background[50, 50] for group in joined)
+    assert len(joined_groups(groups, [none, none, none])) == 3
+    assert len(joined_groups(groups, [~none, none, none])) == 1
 
 
 def test_the_same_marks_give_the_same_probability():

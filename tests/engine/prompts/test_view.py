@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from imos_engine.prompts.view import CHANNELS, View, view_channels
+from imos_engine.prompts.view import ALLOWED, CHANNELS, KNOWN, PREVIOUS, TISSUE, View, view_channels
 from tests.engine.prompts.slices import slice_with_organs
 
 SIZE = 96
 IMAGE, ORGAN, OTHER = slice_with_organs((SIZE, SIZE))
-DIFFERENCE, WAY, FOREGROUND, BACKGROUND, ALLOWED, PREVIOUS, KNOWN = 3, 5, 6, 7, 10, 11, 12
+DIFFERENCE, WAY, FOREGROUND, BACKGROUND = 3, 5, 6, 7
 
 
 def clicked(*points):
@@ -68,3 +68,20 @@ def test_marks_and_masks_have_their_own_channels():
     assert channels[KNOWN].min() == 1
     assert view_channels(VIEW)[KNOWN].max() == 0
     np.testing.assert_array_equal(view_channels(VIEWS["a box"])[ALLOWED] > 0, BOX)
+
+
+def test_where_there_are_marks_a_previous_mask_changes_its_own_channels_only():
+    alone, with_mask = view_channels(VIEW), view_channels(replace(VIEW, previous=OTHER.astype(np.float32)))
+    others = [channel for channel in range(CHANNELS) if channel not in (PREVIOUS, KNOWN)]
+    np.testing.assert_array_equal(with_mask[others], alone[others])
+
+
+def test_the_tissue_is_what_was_marked_else_the_core_of_the_previous_mask_else_the_middle_of_the_box():
+    marked, masked, boxed = (view_channels(VIEWS[name])[TISSUE] > 0 for name in ("marks", "a previous mask", "a box"))
+    assert marked[42, 34]
+    assert not marked[42, 48]
+    assert masked.any()
+    assert boxed.any()
+    assert not (masked & ~ORGAN).any()
+    assert not (boxed & ~BOX).any()
+    assert marked.sum() < masked.sum()

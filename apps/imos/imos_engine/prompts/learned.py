@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .mark_groups import joined_groups, mark_groups
 from .prompt_network import PromptNetwork
 from .segment import pieces_with
 from .slice_prompts import Marks, SlicePrompts, draw_marks, slice_pixels
@@ -20,8 +20,6 @@ from .window import Window
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.float32]
 
-Guess = Callable[[NDArray[Any], SlicePrompts], Mask]
-
 CLICK_SPAN = 4.0  # pixels; marks within it are one click
 BOX_SCALES = (1.3, 1.8)  # sides of the first windows, in sides of the box
 MARKS_SCALES = (1.5, 2.5, 4.5)  # ... in extents of several marks
@@ -29,6 +27,8 @@ SLICE_SHARES = (1.0, 0.5, 0.25, 0.125)  # ... in sides of the slice, around one 
 LEAST_SIDE = 24.0  # pixels of a first window
 CLOSER = 1.4  # side of the closer window, in extents of what was found
 CLOSER_LOOKS = 2
+MOST_GROUPS = 6  # of marks that are tried as pieces of their own
+PIECES_MARGIN = 0.02  # confidence by which several pieces may be less convincing than one, and are still taken
 CUT_PENALTY = 1.0  # confidence lost per share of the window's border that the object touches
 REACH = 2  # pixels around a mark within which a change counts as asked for
 
@@ -42,19 +42,21 @@ class _Find:
     confidence: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Answer:
+    """The object as some marks mean it."""
+
+    probability: Pixels  # (H, W)
+    confidence: float
+
+
 class LearnedPrompts:
     """Solves slices with a prompt network; calling it changes nothing, so threads may share one."""
 
-    def __init__(self, network: PromptNetwork, *, guess: Guess | None = None) -> None:
-        """Prepare a network.
-
-        Args:
-            network: what looks at the views.
-            guess: makes the mask that the network then corrects; None lets the network look for the object itself.
-        """
+    def __init__(self, network: PromptNetwork) -> None:
+        """Prepare a network, which looks at the views."""
         self._network = network.eval()
         self._size = network.config.view
-        self._guess = guess
 
     def __call__(self, image: NDArray[Any], prompts: SlicePrompts) -> Pixels:
         """Probability (H, W) of belonging to the marked object; 1 on foreground marks, 0 on background marks.
@@ -73,26 +75,39 @@ class LearnedPrompts:
         marks = draw_marks((pixels.shape[0], pixels.shape[1]), prompts)
         pixels = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
         if prompts.mask is None:
-            first = self._first_look(pixels, marks) if self._guess is None else self._guess(image, prompts)
-            return self._looked_closer(pixels, marks, first.astype(np.float32))
+            return self._found(pixels, marks).probability
         return self._corrected(pixels, prompts.mask.astype(bool), marks)
 
-    def _first_look(self, pixels: Pixels, marks: Marks) -> Pixels:
-        """Look at windows of several sizes, and take the most convincing answer."""
-        found = max(self._look(pixels, marks, first_windows(marks)), key=lambda find: find.confidence)
-        return found.window.restore(found.probability, marks.allowed.shape)
+    def _found(self, pixels: Pixels, marks: Marks) -> _Answer:
+        """The object in one piece or, where that is nearly as convincing, in one piece for each group of marks."""
+        whole = self._found_whole(pixels, marks)
+        groups = mark_groups(marks)
+        if not 1 < len(groups) <= MOST_GROUPS:
+            return whole
+        alone = [self._found_whole(pixels, group) for group in groups]
+        joined = joined_groups(groups, [one.probability > 0.5 for one in alone])
+        if len(joined) == 1:
+            return whole
+        parts = alone if len(joined) == len(groups) else [self._found_whole(pixels, group) for group in joined]
+        confidence = float(np.mean([part.confidence for part in parts]))
+        if confidence < whole.confidence - PIECES_MARGIN:
+            return whole
+        return _Answer(probability=np.maximum.reduce([part.probability for part in parts]), confidence=confidence)
 
-    def _looked_closer(self, pixels: Pixels, marks: Marks, probability: Pixels) -> Pixels:
-        """Correct a first answer in a window around it."""
+    def _found_whole(self, pixels: Pixels, marks: Marks) -> _Answer:
+        """Look at windows of several sizes, take the most convincing answer, and correct it in a window around it."""
+        found = max(self._look(pixels, marks, first_windows(marks)), key=lambda find: find.confidence)
         for _ in range(CLOSER_LOOKS):
+            probability = found.window.restore(found.probability, marks.allowed.shape)
             kept = _kept(probability > 0.5, marks)
             seen = kept | marks.inside
             window = _around(seen if seen.any() else marks.allowed, scale=CLOSER)
             previous = np.where(kept, probability, np.minimum(probability, np.float32(0.5)))
             (found,) = self._look(pixels, marks, [window], previous=previous if kept.any() else None)
-            probability = found.window.restore(found.probability, marks.allowed.shape)
+        probability = found.window.restore(found.probability, marks.allowed.shape)
         kept = _kept(probability > 0.5, marks)
-        return obeying(np.where(kept | (probability <= 0.5), probability, np.float32(0)), marks)
+        probability = obeying(np.where(kept | (probability <= 0.5), probability, np.float32(0)), marks)
+        return _Answer(probability=probability, confidence=found.confidence)
 
     def _corrected(self, pixels: Pixels, mask: Mask, marks: Marks) -> Pixels:
         """The previous mask, changed where marks contradict it."""
@@ -108,7 +123,7 @@ class LearnedPrompts:
         unheard = added & ~ndimage.binary_dilation(more, iterations=REACH)
         if unheard.any():  # too far away to belong to the same piece: an object of its own
             apart = Marks(foreground=unheard, background=marks.background, allowed=marks.allowed)
-            changed = np.maximum(changed, self._looked_closer(pixels, apart, self._first_look(pixels, apart)))
+            changed = np.maximum(changed, self._found(pixels, apart).probability)
         return obeying(changed.astype(np.float32), marks)
 
     def _look(

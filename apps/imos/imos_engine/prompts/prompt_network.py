@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .view import CHANNELS
+from .comparison import TissueComparison
+from .view import CHANNELS, COLOURS, PREVIOUS, TISSUE
 
 CONFIG_KEY = "imos_prompts"  # metadata entry that holds the network's settings as JSON
 
@@ -35,11 +36,13 @@ class PromptNetworkConfig:
     view: int = 128  # pixels along each side of what it sees
     filters: tuple[int, ...] = (32, 64, 128, 192)  # channels per level; each level halves the resolution
     fold: int = 2  # squares of fold x fold pixels are folded into channels: most of the time went into the finest level
+    compared: int = 16  # learned features by which pixels are compared with the marked tissue
 
     def __post_init__(self) -> None:
-        if len(self.filters) < 3 or min(self.filters) < 1 or self.fold < 1:
+        if len(self.filters) < 3 or min(*self.filters, self.fold, self.compared) < 1:
             raise ValueError(
-                f"the network needs 3 levels, 1 channel and fold 1 at least, got {self.filters} and {self.fold}"
+                "the network needs 3 levels, and a channel, a fold and a compared feature at least, "
+                f"got {self.filters}, {self.fold} and {self.compared}"
             )
         step = self.fold * 2 ** (len(self.filters) - 1)
         if self.view < 16 or self.view % step:
@@ -53,9 +56,10 @@ class PromptNetwork(nn.Module):
         super().__init__()
         levels = len(config.filters)
         self.config = config
+        self.comparison = TissueComparison(config.compared, config.fold)
         self.unet: nn.Module = _unet_class()(
             spatial_dims=2,
-            in_channels=CHANNELS * config.fold**2,
+            in_channels=CHANNELS * config.fold**2 + config.compared,
             out_channels=config.fold**2,
             kernel_size=[3] * levels,
             strides=[1] + [2] * (levels - 1),
@@ -67,7 +71,10 @@ class PromptNetwork(nn.Module):
 
     def forward(self, views: Tensor) -> Tensor:
         """Logits of every pixel."""
-        folded = F.pixel_unshuffle(views, self.config.fold).contiguous(memory_format=torch.channels_last)
+        tissue = torch.maximum(views[:, TISSUE], views[:, PREVIOUS])[:, None]
+        compared = self.comparison(views[:, COLOURS], tissue)
+        folded = torch.cat((F.pixel_unshuffle(views, self.config.fold), compared), dim=1)
+        folded = folded.contiguous(memory_format=torch.channels_last)
         return F.pixel_shuffle(self.unet(folded), self.config.fold)
 
 

@@ -24,12 +24,12 @@ def classical_solver(image: NDArray[Any], prompts: SlicePrompts) -> Pixels:
 
 
 def learned_solver(weights: str | Path) -> SliceSolver:
-    """The prompt network of a file; it corrects the classical mask.
+    """The prompt network of a file.
 
     Raises:
         PromptWeightsError: the file is absent, unreadable, or holds other weights.
     """
-    return LearnedPrompts(load_prompt_network(weights), guess=segment_slice)
+    return LearnedPrompts(load_prompt_network(weights))
 
 
 def without_overlap(probabilities: Sequence[Pixels]) -> NDArray[np.intp]:

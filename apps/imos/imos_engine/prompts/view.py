@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.float32]
 
-CHANNELS = 13
+CHANNELS = 14
+COLOURS, ALLOWED, PREVIOUS, KNOWN, TISSUE = slice(0, 3), 10, 11, 12, 13  # some of them
 SMOOTHING = 1.0  # pixels; below it lies noise
 CONTRAST_SHARE = 0.02  # of the view's contrast: the least spread that a tissue has
 FARTHEST = 4.0  # spreads beyond the typical range at which a value cannot look less alike
@@ -39,7 +40,8 @@ def view_channels(view: View) -> Pixels:
 
     Three of colour; two that compare every pixel with the marked tissue; the way from the marks through similar tissue;
     marks and their nearness, each for foreground and background; where the object may be; the previous mask, and
-    whether there is one.
+    whether there is one; the tissue that was compared with. Where there are marks, the previous mask changes no channel
+    but its own two.
     """
     tissue = _reference_tissue(view)
     difference, brightness = _compared(view, tissue)
@@ -57,6 +59,7 @@ def view_channels(view: View) -> Pixels:
         view.allowed.astype(np.float32),
         previous,
         known,
+        tissue.astype(np.float32),
     ]
     return np.stack(channels).astype(np.float32, copy=False)
 
@@ -69,14 +72,14 @@ def _scaled(image: Pixels, allowed: Mask) -> Pixels:
 
 
 def _reference_tissue(view: View) -> Mask:
-    """Pixels that show what the object looks like: marks, the core of the previous mask, else the middle of the box."""
+    """Pixels that show what the object looks like: marks, else the core of the previous mask or the box's middle."""
     tissue = view.foreground & ~view.background
     if tissue.any():
         tissue = _dilated(tissue, 1 if np.count_nonzero(tissue) >= 12 else 3)
-    if view.previous is not None:
+    elif view.previous is not None:
         known = view.previous >= 0.5
         core = cv2.erode(known.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        tissue = tissue | (core if core.any() else known)
+        tissue = core if core.any() else known
     tissue &= ~view.background
     return tissue if tissue.any() else _middle_of(view.allowed)
 

@@ -5,8 +5,17 @@ import pytest
 import torch
 from scipy import ndimage
 
-from imos_engine.prompts.view import CHANNELS
-from imos_engine.training.prompts.examples import LEAST_PIXELS, PromptExamples, one_piece, random_example, random_window
+from imos_engine.prompts.view import ALLOWED, CHANNELS, KNOWN
+from imos_engine.training.prompts.examples import (
+    LEAST_PIXELS,
+    MOST_PIECES,
+    PromptExamples,
+    one_piece,
+    pieces_of,
+    random_example,
+    random_object,
+    random_window,
+)
 from tests.engine.prompts.slices import slice_with_organs
 
 FOREGROUND, BACKGROUND = 6, 7
@@ -59,6 +68,29 @@ def test_windows_hold_a_part_of_the_object_and_differ_in_size():
 def test_one_piece_of_several_is_a_whole_piece():
     piece = one_piece(ORGAN | OTHER, np.random.default_rng(0))
     assert np.array_equal(piece, ORGAN) or np.array_equal(piece, OTHER)
+
+
+def test_a_random_object_is_one_labelled_piece_or_several_that_do_not_touch():
+    labels = np.zeros((40, 40), np.uint8)
+    labels[2:10, 2:10], labels[10:14, 2:10], labels[20:30, 20:30], labels[33:39, 2:12] = 1, 2, 1, 3
+    present = np.array([1, 2, 3])
+    drawn = [random_object(labels, present, np.random.default_rng(seed)) for seed in range(200)]
+    counts = {ndimage.label(mask)[1] for mask in drawn}
+    assert counts == set(range(1, MOST_PIECES + 1))
+    assert not any(mask[9, 5] and mask[10, 5] for mask in drawn)  # 1 and 2 touch: never one object
+    whole = [piece for label in present for piece in pieces_of(labels == label)]
+    assert all((mask & piece).sum() in (0, piece.sum()) for mask in drawn for piece in whole)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_piece_of_an_object_is_left_without_a_mark_where_nothing_is_to_be_corrected(seed):
+    apart = np.zeros_like(ORGAN)
+    apart[5:25, 5:25], apart[60:85, 60:85], apart[60:70, 5:15] = True, True, True
+    example = random_example(COLOUR[:96, :96], apart[:96, :96], 48, np.random.default_rng(seed))
+    assert example is not None
+    views, truth, _ = example
+    if not views[KNOWN].any() and views[FOREGROUND].any() and views[ALLOWED].all():
+        assert all((views[FOREGROUND] > 0)[piece].any() for piece in pieces_of(truth))
 
 
 def _thinned(widened):

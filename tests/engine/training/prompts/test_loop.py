@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from safetensors.torch import load_file
 from imos_engine.cli import main
 from imos_engine.cli.train_prompts import RECIPES
 from imos_engine.prompts import PromptNetworkConfig, load_prompt_network
+from imos_engine.prompts.view import ALLOWED, CHANNELS, KNOWN, PREVIOUS
 from imos_engine.training.prompts import PromptTraining, prompt_training_from_dict, read_prompt_recipe, train_prompts
 from imos_engine.training.prompts.examples import Batch
-from imos_engine.training.prompts.loop import prompt_loss
+from imos_engine.training.prompts.loop import Run, prompt_loss
 from imos_engine.training.prompts.recipe import PromptValidation
 
 SHORT = PromptTraining(
@@ -71,6 +73,28 @@ def test_a_run_in_minutes_ends_on_time(tmp_path):
     ticks = iter(range(0, 6000, 60))
     train_prompts(SHORT.lasting(2.0), output_dir=tmp_path, clock=lambda: next(ticks))
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
+
+
+def test_a_second_look_changes_the_weights(whole, tmp_path):
+    once = replace(SHORT, second_look_every=SHORT.steps + 1)  # step 0 takes one in any case
+    other, first = load_file(train_prompts(once, output_dir=tmp_path)), load_file(whole)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_second_look_gives_answers_as_previous_masks_to_examples_that_had_none():
+    torch.manual_seed(0)
+    run, views = Run(SHORT), torch.rand(2, CHANNELS, 16, 16)
+    views[:, [PREVIOUS, KNOWN]] = 0
+    views[1, PREVIOUS, :8], views[1, KNOWN] = 1, 1
+    views[0, ALLOWED, 8:], views[0, ALLOWED, :8] = 0, 1
+    batch = Batch(views=views, masks=torch.zeros(2, 1, 16, 16), counted=torch.ones(2, 1, 16, 16))
+    seen = run.second_look(batch).views
+    torch.testing.assert_close(seen[1], views[1], rtol=0, atol=0)
+    assert (seen[0, KNOWN] == 1).all()
+    assert (seen[0, PREVIOUS, :8] > 0).all()
+    assert (seen[0, PREVIOUS, 8:] == 0).all()
+    others = [channel for channel in range(CHANNELS) if channel not in (PREVIOUS, KNOWN)]
+    torch.testing.assert_close(seen[0, others], views[0, others], rtol=0, atol=0)
 
 
 def test_pixels_that_do_not_count_change_nothing_of_the_loss():

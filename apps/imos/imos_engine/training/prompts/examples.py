@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ Generator = np.random.Generator
 CLIPS_PER_STEP = 10**6  # clip indices reserved for one step
 LEAST_PIXELS = 12  # of the object in a view; fewer show nothing
 DRAWS = 6  # windows tried for one object
+SEVERAL_SHARE, MOST_PIECES = 0.35, 3  # how often an object is in several pieces, and in how many at most
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,7 +74,7 @@ class PromptExamples(Dataset[Batch]):
             present = np.flatnonzero(np.bincount(labels.ravel())[1:] >= LEAST_PIXELS) + 1
             if not present.size:
                 continue
-            example = random_example(image, one_piece(labels == random.choice(present), random), self._view, random)
+            example = random_example(image, random_object(labels, present, random), self._view, random)
             if example is not None:
                 yield example
 
@@ -91,10 +93,11 @@ def random_example(image: Pixels, mask: Mask, size: int, random: Generator) -> t
     else:
         return None
     within = window.within(mask.shape, size)
-    truth &= within
-    if not truth.any():
+    pieces = pieces_of(truth & within)
+    if not pieces:
         return None
-    view = _marked(window.image(image, size), truth, within, random, refines=refines)
+    truth = np.any(pieces, axis=0)
+    view = _marked(window.image(image, size), pieces, within, random, refines=refines)
     return _turned(view_channels(view), truth, view.allowed, random)
 
 
@@ -114,6 +117,29 @@ def random_window(mask: Mask, random: Generator, *, tight: bool) -> Window:
     return Window.around(float(middle[0]), float(middle[1]), side)
 
 
+def random_object(labels: NDArray[np.integer[Any]], present: NDArray[np.intp], random: Generator) -> Mask:
+    """A piece of a labelled object or, sometimes, several: of the same object, or of any, as if it were one.
+
+    So an object in several pieces is known, and what lies between two marked pieces need not belong to them.
+    Shapes: labels (H, W); present holds the labels to choose from.
+    """
+    mask = one_piece(labels == random.choice(present), random)
+    if random.random() >= SEVERAL_SHARE:
+        return mask
+    for _ in range(random.integers(1, MOST_PIECES)):
+        other = one_piece(labels == random.choice(present), random)
+        apart = not (cv2.dilate(other.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)[mask].any()
+        if apart and np.count_nonzero(other) >= LEAST_PIXELS:
+            mask = mask | other
+    return mask
+
+
+def pieces_of(mask: Mask) -> list[Mask]:
+    """The connected pieces of a mask (S, S) that are large enough to be noticed, each (S, S)."""
+    count, pieces, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    return [pieces == one for one in range(1, count) if statistics[one, cv2.CC_STAT_AREA] >= LEAST_PIXELS]
+
+
 def one_piece(mask: Mask, random: Generator) -> Mask:
     """One connected piece of a mask, large ones more often."""
     _, pieces, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
@@ -122,16 +148,20 @@ def one_piece(mask: Mask, random: Generator) -> Mask:
     return piece
 
 
-def _marked(image: Pixels, truth: Mask, within: Mask, random: Generator, *, refines: bool) -> View:
-    """The window with marks of a random kind, and a previous mask if it is to be refined."""
+def _marked(image: Pixels, pieces: list[Mask], within: Mask, random: Generator, *, refines: bool) -> View:
+    """The window with marks of a random kind in every piece, and a previous mask if it is to be refined."""
+    truth: Mask = np.any(pieces, axis=0)
     foreground, background = np.zeros_like(truth), np.zeros_like(truth)
     allowed = within
     previous = None
-    kind = random.choice(["strokes", "clicks", "click", "box"], p=[0.34, 0.2, 0.26, 0.2])
-    if kind == "strokes":
-        foreground = marks.strokes(truth, int(random.integers(1, 5)), random)
-    elif kind != "box" or random.random() < 0.3:
-        foreground = marks.clicks(truth, 1 if kind != "clicks" else int(random.integers(2, 6)), random)
+    kind = random.choice(["strokes", "clicks", "click", "box"], p=[0.42, 0.18, 0.22, 0.18])
+    if len(pieces) > 1 and kind == "box":
+        kind = "strokes"  # what lies in a box is taken for one piece
+    for piece in pieces:
+        if kind == "strokes":
+            foreground |= marks.strokes(piece, int(random.integers(1, 5 if len(pieces) == 1 else 3)), random)
+        elif kind != "box" or random.random() < 0.3:
+            foreground |= marks.clicks(piece, 1 if kind != "clicks" else int(random.integers(2, 6)), random)
     if kind == "box":
         allowed = within & marks.box_around(truth, random)
     if random.random() < (0.15 if kind in ("box", "click") else 0.35):

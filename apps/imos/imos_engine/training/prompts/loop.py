@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from imos_engine.prompts.prompt_network import PromptNetwork, save_prompt_network
+from imos_engine.prompts.view import ALLOWED, KNOWN, PREVIOUS
 from imos_engine.training.batches import batches_from
 from imos_engine.training.journal import Journal
 from imos_engine.training.losses import dice_loss
@@ -49,7 +51,7 @@ def train_prompts(
     Returns: the path of the weights.
     """
     output_dir.mkdir(parents=True, exist_ok=True)
-    run = _Run(recipe)
+    run = Run(recipe)
     if resume and run.restore(output_dir):
         logger.info("going on from step %d in %s", run.step, output_dir)
     examples, held_out = _examples(recipe, recipe.seed), _examples(recipe, recipe.validation.seed)
@@ -86,7 +88,7 @@ def prompt_loss(logits: Tensor, batch: Batch) -> Tensor:
     return entropy / batch.counted.sum().clamp(min=1) + overlap
 
 
-class _Run:
+class Run:
     """The network in training, its average, the optimizer and the position."""
 
     def __init__(self, recipe: PromptTraining) -> None:
@@ -103,6 +105,7 @@ class _Run:
 
     @property
     def averaged(self) -> PromptNetwork:
+        """The network with the moving average of the weights."""
         network = self.average.module
         assert isinstance(network, PromptNetwork)
         return network
@@ -111,6 +114,8 @@ class _Run:
         """One optimizer step; gradients that are not finite move nothing. Returns the loss."""
         self.network.train()
         self.optimizer.param_groups[0]["lr"] = learning_rate
+        if self.step % self.recipe.second_look_every == 0:
+            batch = self.second_look(batch)
         loss = prompt_loss(self._logits(self.network, batch), batch)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_gradient_norm)
@@ -162,6 +167,19 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.minutes = state["step"], state["minutes"]
         return True
+
+    def second_look(self, batch: Batch) -> Batch:
+        """The batch with the network's own answers as previous masks, where marks are all there was.
+
+        So it learns to correct what it gets wrong, and not only what a made mask has wrong.
+        """
+        with torch.no_grad():
+            answers = self._logits(self.network, batch)[:, 0].float().sigmoid() * batch.views[:, ALLOWED]
+        fresh = (batch.views[:, KNOWN] == 0).float()
+        views = batch.views.clone()
+        views[:, PREVIOUS] += fresh * answers
+        views[:, KNOWN] += fresh
+        return replace(batch, views=views)
 
     def _logits(self, network: PromptNetwork, batch: Batch) -> Tensor:
         views = batch.views.contiguous(memory_format=torch.channels_last)

@@ -36,6 +36,7 @@ class PromptTraining:
     weight_decay: float = 0.01
     clip_gradient_norm: float = 5.0
     average_decay: float = 0.998  # of the exponential moving average of the weights
+    second_look_every: int = 2  # steps; on these the network corrects its own answers
     bfloat16: bool = True  # convolutions in bfloat16
     checkpoint_every: int = 100  # steps
     log_every: int = 20  # steps
@@ -48,7 +49,8 @@ class PromptTraining:
             raise ValueError("a run needs either steps or minutes; give exactly one of them")
         if (self.steps if self.steps is not None else self.minutes or 0) <= 0:
             raise ValueError(f"a run must be longer than nothing, got steps={self.steps}, minutes={self.minutes}")
-        if min(self.batch, self.per_clip, self.checkpoint_every, self.log_every, self.validation.every) < 1:
+        intervals = self.second_look_every, self.checkpoint_every, self.log_every, self.validation.every
+        if min(self.batch, self.per_clip, *intervals) < 1:
             raise ValueError("batch, per_clip and all intervals must be at least 1")
         if min(self.learning_rate) < 0 or not 0 <= self.warm_up < 1 or not 0 <= self.average_decay < 1:
             raise ValueError("learning rates must be positive, warm_up and average_decay in [0, 1)")
