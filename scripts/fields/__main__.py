@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from scripts.fields.tables import APP, between, refusal_table, reply_table, request_tables
+from scripts.fields.tables import APP, between, refusal_table, reply_table, request_tables, train_table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 
@@ -16,10 +16,12 @@ def page(text: str) -> str:
     try:
         from lib.infers.options import ADVERTISED
         from lib.infers.request import CLIENT_KEYS
+        from lib.trainers.request import ADVERTISED as TRAINING
     finally:
         sys.path.remove(str(APP))
     text = between(text, "request fields", request_tables(ADVERTISED, CLIENT_KEYS))
     text = between(text, "reply fields", reply_table(APP / "lib" / "infers" / "reply.py"))
+    text = between(text, "training fields", train_table(TRAINING))
     return between(text, "refusals", refusal_table())
 
 

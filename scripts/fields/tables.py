@@ -10,6 +10,7 @@ from typing import Any
 from scripts.fields.refusals import REFUSALS
 from scripts.fields.reply_fields import REPLY
 from scripts.fields.request_fields import CLIENT, MARKS, OPTIONS, REPLY_FILE, RequestField
+from scripts.fields.train_fields import TRAIN
 
 APP = Path(__file__).resolve().parents[2] / "apps" / "imos"
 WRITTEN_BY_MAIN = ("imos.saved",)
@@ -41,6 +42,21 @@ def request_tables(advertised: Mapping[str, Any], client_keys: Iterable[str]) ->
         ]
         parts.append(f"**{title}**\n\n{table(('field', 'accepts', 'default', 'meaning'), rows)}")
     return "\n\n".join(parts)
+
+
+def train_table(advertised: Mapping[str, Any]) -> str:
+    """Every field of a request to train; `advertised` are its options with their choices or default, without `device`.
+
+    Raises:
+        FieldError: naming what is missing.
+    """
+    _refuse_differences(TRAIN, {*advertised, "device"}, "a request to train")
+    rows = []
+    for name, means in TRAIN.items():
+        value = advertised.get(name, "")
+        choices = value if isinstance(value, list) else [str(value).lower() if isinstance(value, bool) else value]
+        rows.append((f"`{name}`", ", ".join(f"`{choice}`" for choice in choices if choice != ""), means))
+    return table(("field", "default, and other choices", "meaning"), rows)
 
 
 def refusal_table() -> str:

@@ -7,11 +7,12 @@ import pytest
 
 from lib.infers.options import ADVERTISED
 from lib.infers.request import CLIENT_KEYS
+from lib.trainers.request import ADVERTISED as TRAINING
 from scripts.fields.__main__ import PAGE, page
 from scripts.fields.refusals import REFUSALS
 from scripts.fields.reply_fields import REPLY
 from scripts.fields.request_fields import CLIENT, MARKS, OPTIONS, REPLY_FILE
-from scripts.fields.tables import FieldError, between, reply_table, request_tables
+from scripts.fields.tables import FieldError, between, reply_table, request_tables, train_table
 from tests.app.images import CLICKS
 
 TESTS = Path(__file__).parent
@@ -44,6 +45,11 @@ def test_a_reply_field_that_nobody_described_is_named(tmp_path):
     source.write_text('def reply_params():\n    return {"label_names": {}, "imos": {"brand_new": 1}}\n')
     with pytest.raises(FieldError, match=r"imos\.brand_new"):
         reply_table(source)
+
+
+def test_a_field_of_training_that_nobody_described_is_named():
+    with pytest.raises(FieldError, match=r"\['brand_new'\] are in the code"):
+        train_table({**TRAINING, "brand_new": 1})
 
 
 def test_a_page_without_markers_is_refused():
