@@ -12,8 +12,7 @@ from typing import Protocol
 
 import torch
 import torch.multiprocessing
-from torch.multiprocessing import ProcessContext
-from torch.multiprocessing.spawn import ProcessException
+from torch.multiprocessing.spawn import ProcessContext, ProcessException, start_processes
 
 from imos_engine.training.clips import SourceFactory
 from imos_engine.training.loop import train
@@ -83,9 +82,7 @@ def train_together(
         count=count,
         port=_free_port(),
     )
-    started = torch.multiprocessing.start_processes(
-        run, args=(job, theirs), nprocs=count, join=False, start_method="spawn"
-    )
+    started: ProcessContext = start_processes(run, args=(job, theirs), nprocs=count, join=False, start_method="spawn")
     try:
         _answer_until_done(started, ours, should_stop)
     except ProcessException as error:
