@@ -73,7 +73,7 @@ def train(folder: Path, at: tuple[str, int, float] | None) -> None:
         bank=AdapterBank(folder, base_sha256=BASE),
         name="site",
         volumes=[ball_volume(seed, shape=(32, 32, 6)) for seed in range(5)],
-        settings=LearningSettings(steps=3, frames=2, size=32, batch=1, accumulate=1, replay=0.0),
+        settings=LearningSettings(steps=2, frames=2, size=32, batch=1, accumulate=1, replay=0.0),
         rules=GateRules(overall=2, per_label=2, known_looks=2),
         propagation=PROPAGATION,
         should_stop=lambda: bool(moment.happens("training")),
@@ -99,12 +99,21 @@ def in_a_fork(folder: Path, at: tuple[str, int, float] | None) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def write_in_two_goes(path: Path, text: str, **options: str) -> int:
+    """Half of the text, then all of it: who is killed where the file is opened again leaves it half-written."""
+    with path.open("w", **options) as file:
+        file.write(text[: len(text) // 2])
+    with path.open("w", **options) as file:
+        return file.write(text)
+
+
 def main() -> None:
     torch.set_num_threads(1)  # threads do not survive a fork
     # What takes longest and leaves nothing that a kill could break: random sequences, looks at held-out clips.
     learning.Learning._known_looks = lambda self, weights: None
     loop.make_validation_clips = lambda config, source: []
     run_folder.RunFolder.validate = lambda self: None
+    Path.write_text = write_in_two_goes
     for line in sys.stdin:
         sys.stdout.write(f"{in_a_fork(Path(sys.argv[1]), json.loads(line))}\n")
         sys.stdout.flush()
