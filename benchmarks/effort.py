@@ -1,12 +1,12 @@
 """How many slices an annotator must correct per volume at a site that learns, by the strategy that says what is next.
 
-A site has six volumes: four of a look that the network finds hard, two of a plain one with another label. One slice of
-each is marked and carried. A strategy of the app then says which volume comes next; a simulated annotator gives the
-true mask of the slice that the engine suggests, again and again, until the Dice of the volume is 0.90. After 1, 2 and 4
-accepted volumes the adapters are trained, and kept if the gate lets them pass. `never` is the same site without
-training: there, the order makes no difference.
+A site has five volumes: three of a look that the network finds hard, two of a plain one with another label. One slice
+of each is marked and carried, which is its proposal. A strategy of the app then says which volume comes next; a
+simulated annotator gives the true mask of the slice that the engine suggests, again and again, until the Dice of the
+volume is 0.90. After the first accepted volume (--train-after) the adapters are trained, and kept if the gate lets them
+pass. `never` is the same site without training: there, the order makes no difference.
 
-    python -m benchmarks.effort [--seeds 5] [--quick] [--json FILE] [--picture FILE]
+    python -m benchmarks.effort [--seeds 5] [--train-after 1,2,4] [--quick] [--json FILE] [--picture FILE]
 
 With --json, what is finished is kept after every seed, and the same command goes on from there.
 """
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +96,13 @@ def play(site: Site, strategy: str, *, seed: int) -> Run:
     """Annotate every volume in the order that a strategy gives, training in between."""
     choose = strategy_named(strategy, chance=random.Random(f"{strategy}/{seed}"))
     desk = Desk(sorted(site.cases))
+    for image, case in site.cases.items():  # kept as the app keeps them: from before any training
+        desk.propose(image, case.label, site.proposal(image, UNTRAINED).confidence)
     history: History = ()
     accepted: list[str] = []
     steps = []
     while desk.open_images():
         version = site.version(history)
-        for image in desk.open_images():
-            desk.propose(image, site.cases[image].label, site.proposal(image, version).confidence)
         name = choose({"strategy": strategy}, desk)["id"]
         label, work, never = site.cases[name].label, site.work(name, version), site.work(name, UNTRAINED)
         steps.append(
@@ -142,17 +142,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="sites, each with volumes of its own (default: 5)")
     parser.add_argument("--from-seed", type=int, default=0, metavar="N", help="the first of them (default: 0)")
+    parser.add_argument(
+        "--train-after", type=_numbers, metavar="N,N", help="accepted volumes after which is trained (default: 1)"
+    )
     parser.add_argument("--quick", action="store_true", help="tiny volumes and two steps: shows that it runs")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, metavar="FILE", help="default: those bundled")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--picture", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
     logging.disable(logging.WARNING)
+    plan = QUICK if options.quick else Plan()
+    if options.train_after:
+        plan = replace(plan, train_after=options.train_after)
     runs, trainings = read_runs(options.json)
     for seed in range(options.from_seed, options.from_seed + options.seeds):
         if seed in {run.seed for run in runs}:
             continue
-        found, told = play_seed(QUICK if options.quick else Plan(), seed, weights=options.weights)
+        found, told = play_seed(plan, seed, weights=options.weights)
         runs, trainings = [*runs, *found], [*trainings, *told]
         if options.json:
             kept = {"runs": [asdict(run) for run in runs], "trainings": trainings}
@@ -161,6 +167,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.picture:
         draw(runs, options.picture)
     return 0
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
 
 
 def read_runs(file: Path | None) -> tuple[list[Run], list[dict[str, Any]]]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.hard_look import LEVEL, SCALE, SHAPE, through_focus_volume
+from benchmarks.hard_look import LEVEL, SCALE, through_focus_volume
 from imos_engine.adapters.accepted import AcceptedVolume
 from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.config import PropagationConfig
@@ -34,17 +34,17 @@ AXIS = 2
 class Plan:
     """How much a site holds and how it works."""
 
-    common: int = 4  # volumes of each kind to annotate
+    common: int = 3  # volumes of each kind to annotate
     rare: int = 2
-    held_out: tuple[int, int] = (2, 1)  # further volumes of each kind, which validate
-    shape: tuple[int, int, int] = SHAPE
-    train_after: tuple[int, ...] = (1, 2, 4)  # accepted volumes
+    held_out: tuple[int, int] = (1, 1)  # further volumes of each kind, which validate
+    shape: tuple[int, int, int] = (96, 96, 12)
+    train_after: tuple[int, ...] = (1,)  # accepted volumes
     enough: float = 0.90  # Dice of a volume that the annotator accepts
     most_slices: int = 8  # of one volume; the annotator gives up looking for more
     learning: LearningSettings = field(
-        default_factory=lambda: LearningSettings(steps=50, frames=3, size=96, batch=2, accumulate=1)
+        default_factory=lambda: LearningSettings(steps=30, frames=3, batch=1, replay=0.25)
     )
-    propagation: PropagationConfig = field(default_factory=lambda: PropagationConfig(size=128))
+    propagation: PropagationConfig = field(default_factory=lambda: PropagationConfig(size=96))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,14 +156,12 @@ class Site:
             return UNTRAINED
         if history not in self._versions:
             parent = self.version(history[:-1])
-            volumes = [self._accepted(name, history) for name in sorted(history[-1])]
+            volumes = [
+                self.cases[name].accepted(self.proposal(name, UNTRAINED).mask != self.cases[name].truth)
+                for name in sorted(history[-1])
+            ]
             self._versions[history] = self._learn(volumes, parent)
         return self._versions[history]
-
-    def _accepted(self, name: str, history: History) -> AcceptedVolume:
-        earlier = next(number for number, names in enumerate(history) if name in names)
-        case, proposed = self.cases[name], self.proposal(name, self.version(history[:earlier]))
-        return case.accepted(proposed.mask != case.truth)
 
 
 def annotate(

@@ -104,9 +104,8 @@ def test_training_follows_the_given_numbers_of_accepted_volumes_each_from_the_on
     play(made_site(learner), "first", seed=0)
     assert [len(volumes) for volumes, _ in learner.calls] == [1, 2, 4]
     assert [reach_of(parent) for _, parent in learner.calls] == [0, 1, 2]
-    for volumes, _ in learner.calls:  # what the untrained network missed of the first volume, not what a later one did
-        assert np.count_nonzero(volumes[0].changed) == 8 * 16
-        assert all(np.count_nonzero(volume.changed) < 8 * 16 for volume in volumes[1:])
+    for volumes, _ in learner.calls:  # what the untrained network missed
+        assert all(np.count_nonzero(volume.changed) == 8 * 16 for volume in volumes)
 
 
 def test_what_was_computed_for_one_strategy_serves_the_others():
@@ -163,10 +162,10 @@ def test_a_pool_mixes_both_kinds_and_depends_on_its_seed_alone():
     plan = replace(PLAN, shape=(32, 32, 6))
     (pool, held_out), (again, _), (other, _) = (made_cases(plan, seed) for seed in (1, 1, 2))
     assert sorted(case.label for case in pool) == [COMMON] * 3 + [RARE] * 2
-    assert [case.label for case in held_out] == [COMMON, COMMON, RARE]
+    assert [case.label for case in held_out] == [COMMON, RARE]
     np.testing.assert_array_equal(pool[0].image, again[0].image)
     images = {case.image.tobytes() for case in (*pool, *held_out, *other)}
-    assert len(images) == 2 * 5 + 3
+    assert len(images) == 2 * 5 + 2
     for case in pool:
         if case.label == RARE:  # brightness tells it
             assert case.image[case.mask].mean() > case.image[~case.mask].mean() + 50
@@ -190,8 +189,8 @@ def test_a_training_is_one_run_from_the_pool_to_what_the_gate_leaves_in_force(pa
     )  # fmt: skip
     version = learn([pool[0].accepted()], UNTRAINED)
     assert (version.weights is not None) == passes == (version.identity != UNTRAINED.identity)
-    further = learn([case.accepted() for case in pool], version)
-    assert [one["published"] for one in learn.told] == [passes, passes]
-    assert [one["volumes"] for one in learn.told] == [1, 2]
-    assert (further.identity != version.identity) == passes
     assert (version.bank / "site" / "published.json").is_file() == passes
+    if passes:
+        assert learn([case.accepted() for case in pool], version).identity != version.identity
+    told = [(one["volumes"], one["published"]) for one in learn.told]
+    assert told == ([(1, True), (2, True)] if passes else [(1, False)])
