@@ -83,6 +83,7 @@ def report_lines(runs: Sequence[Run], trainings: Sequence[Mapping[str, Any]]) ->
     short = sum(not step.reached for run in runs for step in run.steps)
     lines += [
         "",
+        *_taught_lines(runs),
         f"{len(trainings)} trainings of {seconds:.0f} s on average, of which the gate let {kept} pass.",
         f"Rank correlation of a proposal's uncertainty with what it lacks to Dice 1, before any training: {rank:.2f}.",
         f"Volumes that stayed below the wanted Dice: {short} of {sum(len(run.steps) for run in runs)}.",
@@ -99,6 +100,19 @@ def _saved_lines(runs: Sequence[Run], places: range) -> list[str]:
         steps = [[run.steps[place] for run in runs if run.strategy == name] for place in places]
         cells = [_mean([step.never_slices - step.slices for step in here]) for here in steps]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _taught_lines(runs: Sequence[Run]) -> list[str]:
+    """What the first volume of a sequence taught about the later ones, by its label and theirs."""
+    lines = []
+    for first in sorted({run.steps[0].label for run in runs}):
+        begun = [run for run in runs if run.steps[0].label == first]
+        for label in sorted({step.label for run in begun for step in run.steps[1:]}):
+            later = [step for run in begun for step in run.steps[1:] if step.label == label]
+            now, never = np.mean([[step.slices, step.never_slices] for step in later], axis=0)
+            told = f"a later {label} takes {now:.2f} slices, never {never:.2f}"
+            lines.append(f"{len(begun)} sequences begin with a {first}: {told}.")
     return lines
 
 
@@ -120,6 +134,8 @@ def draw(runs: Sequence[Run], picture: Path) -> None:
     """Slices by place in the sequence, and how many fewer than without training on the same volumes."""
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     slices, saved = figure.subplots(1, 2)
+    for axes in (slices, saved):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     for name in (NEVER, *STRATEGIES):
         mine = [run for run in (*never_run(runs), *runs) if run.strategy == name]
         needed = np.mean([[step.slices for step in run.steps] for run in mine], axis=0)

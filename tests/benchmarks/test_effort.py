@@ -146,6 +146,7 @@ def test_the_tables_tell_totals_and_what_was_saved_by_place(runs):
     first, saved = [line for line in lines if line.startswith("| first |")]
     assert first == "| first | 5.5 (5.0 to 6.0) | 3.0 (3.0 to 3.0) | 8.5 (8.0 to 9.0) | 1.0 (1.0 to 1.0) | 0.800 |"
     assert saved == "| first | 0.0 (0.0 to 0.0) | 1.0 (1.0 to 1.0) |"
+    assert "8 sequences begin with a cell: a later cell takes 3.00 slices, never 4.00." in lines
     assert "2 trainings of 15 s on average, of which the gate let 1 pass." in lines
 
 
