@@ -6,6 +6,7 @@ is a line with the exit status of the fork.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -109,6 +110,7 @@ def write_in_two_goes(path: Path, text: str, **options: str) -> int:
 
 def main() -> None:
     torch.set_num_threads(1)  # threads do not survive a fork
+    importlib.import_module("torch._inductor")  # a training imports it late: once for all forks
     # What takes longest and leaves nothing that a kill could break: random sequences, looks at held-out clips.
     learning.Learning._known_looks = lambda self, weights: None
     loop.make_validation_clips = lambda config, source: []
