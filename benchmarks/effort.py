@@ -27,9 +27,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.effort_engine import BankLearn, NetworkCarry
-from benchmarks.effort_report import STRATEGIES, Run, Step, draw, report_lines
-from benchmarks.effort_site import UNTRAINED, History, Plan, Site, made_cases
+from benchmarks.sites.effort_engine import BankLearn, NetworkCarry
+from benchmarks.sites.effort_report import STRATEGIES, Run, Step, draw, report_lines
+from benchmarks.sites.effort_site import UNTRAINED, History, Plan, Site, made_cases
 from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.cli.inputs import DEFAULT_WEIGHTS
 

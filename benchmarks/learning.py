@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy import threads
-from benchmarks.full_tuning import fully_tuned
-from benchmarks.hard_look import SHAPE, SPACING_MM, save, through_focus_volume
-from benchmarks.learning_engine import dressed, known_scores, unseen_scores
-from benchmarks.learning_real import real_case
-from benchmarks.learning_report import draw, print_report
-from benchmarks.site import Site, Volume
+from benchmarks.sites.full_tuning import fully_tuned
+from benchmarks.sites.hard_look import SHAPE, SPACING_MM, save, through_focus_volume
+from benchmarks.sites.learning_engine import dressed, known_scores, unseen_scores
+from benchmarks.sites.learning_real import real_case
+from benchmarks.sites.learning_report import draw, print_report
+from benchmarks.sites.site import Site, Volume
 from imos_engine.adapters.bank import write_json
 from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.cli.inputs import DEFAULT_WEIGHTS

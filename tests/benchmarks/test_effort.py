@@ -7,9 +7,20 @@ import numpy as np
 import pytest
 
 from benchmarks.effort import main, play, read_runs
-from benchmarks.effort_engine import BankLearn
-from benchmarks.effort_report import NEVER, STRATEGIES, Run, Step, never_run, report_lines
-from benchmarks.effort_site import COMMON, RARE, UNTRAINED, Carried, Case, Plan, Site, Version, annotate, made_cases
+from benchmarks.sites.effort_engine import BankLearn
+from benchmarks.sites.effort_report import NEVER, STRATEGIES, Run, Step, never_run, report_lines
+from benchmarks.sites.effort_site import (
+    COMMON,
+    RARE,
+    UNTRAINED,
+    Carried,
+    Case,
+    Plan,
+    Site,
+    Version,
+    annotate,
+    made_cases,
+)
 from imos_engine.adapters.gate import GateRules
 from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.config import Precision, PropagationConfig

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from benchmarks.hard_look import PERIOD, SCALE, through_focus_volume
+from benchmarks.sites.hard_look import PERIOD, SCALE, through_focus_volume
 
 
 def test_brightness_reverses_from_slice_to_slice_and_the_rim_is_dark_on_all_of_them():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.cases import LabelledCase
-from benchmarks.halves import halves
-from benchmarks.learning_report import differences, draw, print_report
+from benchmarks.sites.halves import halves
+from benchmarks.sites.learning_report import differences, draw, print_report
 
 TRAINED = {
     "seconds": 60.0, "processor_seconds": 50.0, "peak_mib": 900.0, "megabytes": 8.1, "version": "site/1",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.effort_site import UNTRAINED, Carried, Case, Plan, Version
+from benchmarks.sites.effort_site import UNTRAINED, Carried, Case, Plan, Version
 from imos_engine.adapters import AdapterBank
 from imos_engine.adapters.accepted import AcceptedVolume
 from imos_engine.adapters.bank import sha256_of

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import read_case
-from benchmarks.halves import Half, halves
-from benchmarks.site import Site
+from benchmarks.sites.halves import Half, halves
+from benchmarks.sites.site import Site
 from scripts.demo.server import running_server
 
 ADAPTER = "real"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.hard_look import LEVEL, SCALE, through_focus_volume
+from benchmarks.sites.hard_look import LEVEL, SCALE, through_focus_volume
 from imos_engine.adapters.accepted import AcceptedVolume
 from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.config import PropagationConfig

@@ -3,7 +3,7 @@
 The clips, the steps and the loop are the app's own; there is no gate, and the labels come straight from the benchmark.
 Prints, as JSON, the seconds, the memory and the size of the result.
 
-    python -m benchmarks.full_tuning OUT.safetensors --volumes 4
+    python -m benchmarks.sites.full_tuning OUT.safetensors --volumes 4
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from benchmarks.hard_look import SHAPE, through_focus_volume
+from benchmarks.sites.hard_look import SHAPE, through_focus_volume
 from imos_engine.adapters.accepted import AcceptedVolume
 from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.cli.inputs import DEFAULT_WEIGHTS
@@ -54,7 +54,7 @@ def fully_tuned(
         subprocess.CalledProcessError: it failed.
     """
     side = [str(length) for length in shape]
-    command = [sys.executable, "-m", "benchmarks.full_tuning", str(output), "--volumes", str(volumes)]
+    command = [sys.executable, "-m", "benchmarks.sites.full_tuning", str(output), "--volumes", str(volumes)]
     command += ["--steps", str(steps), "--shape", *side, "--weights", str(weights or DEFAULT_WEIGHTS)]
     finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Tuned(**json.loads(finished.stdout.splitlines()[-1]))
