@@ -64,7 +64,7 @@ def draw(results: Results, picture: Path) -> None:
                     [one["labels"]] * len(one["learned"]), one["learned"], ".", color=COLOURS[arm], alpha=0.4
                 )
     panels[0].set(xlabel="accepted volumes", ylabel="J&F on unseen volumes", ylim=(0, 1))
-    panels[0].legend(loc="lower right")
+    panels[0].legend(loc="upper left")
     if known:
         arms = [("adapters", "curve"), ("full", "full")]
         _draw_known(panels[1], known, [(arm, like) for arm, like in arms if arm in known])
