@@ -21,6 +21,7 @@ from benchmarks.cases import measurable_labels
 from benchmarks.protocols import Measurement, measure_label
 from benchmarks.summary import MODALITIES_ALIKE, difference, rows_of, summary
 from imos_engine.cli.inputs import DEFAULT_WEIGHTS, find_device
+from imos_engine.network.checkpoint import load_network
 from imos_engine.sequence import Direction
 
 Change = Callable[[Setup], Setup | None]  # None: this engine has no such part
@@ -85,9 +86,10 @@ def _variants(options: argparse.Namespace) -> dict[str, NetworkCarrier]:
     """Carriers by the name of their row."""
     full, device = setup_from_arguments(options), find_device(options.device)
     (first, path), *others = options.weights
-    parts = {name: NetworkCarrier(path, setup, device=device) for name, setup in setups(full, options.parts).items()}
+    network = load_network(path)
+    parts = {name: NetworkCarrier(network, setup, device=device) for name, setup in setups(full, options.parts).items()}
     named = {(first if name == FULL else f"{first}, {name}"): carrier for name, carrier in parts.items()}
-    return named | {name: NetworkCarrier(path, full, device=device) for name, path in others}
+    return named | {name: NetworkCarrier(load_network(path), full, device=device) for name, path in others}
 
 
 def _named_weights(text: str) -> tuple[str, str]:

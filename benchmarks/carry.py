@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from imos_engine.cli.carrying import carry
 from imos_engine.cli.inputs import DEFAULT_WEIGHTS, find_device
 from imos_engine.config import MemoryConfig, Precision, PropagationConfig
+from imos_engine.network import ImosNetwork
 from imos_engine.network.checkpoint import load_network
 from imos_engine.propagation import FrameResult, Propagator
 from imos_engine.sequence import BOTH_DIRECTIONS, Direction, Frames, Seed
@@ -33,8 +34,7 @@ class Setup:
 class NetworkCarrier:
     """The engine, as a user meets it: a window chosen under the seeds, both directions unless the setup says else."""
 
-    def __init__(self, weights: str, setup: Setup, *, device: torch.device) -> None:
-        network = load_network(weights)
+    def __init__(self, network: ImosNetwork, setup: Setup, *, device: torch.device) -> None:
         self._directed = _Directed(
             Propagator(network, settings=setup.settings, memory=setup.memory, device=device), setup.directions
         )
@@ -78,4 +78,5 @@ def setup_from_arguments(options: argparse.Namespace) -> Setup:
 
 
 def carrier_from_arguments(options: argparse.Namespace) -> NetworkCarrier:
-    return NetworkCarrier(options.weights, setup_from_arguments(options), device=find_device(options.device))
+    network, device = load_network(options.weights), find_device(options.device)
+    return NetworkCarrier(network, setup_from_arguments(options), device=device)

@@ -30,6 +30,7 @@ import numpy as np
 from benchmarks.sites.effort_engine import BankLearn, NetworkCarry
 from benchmarks.sites.effort_report import STRATEGIES, Run, Step, draw, report_lines
 from benchmarks.sites.effort_site import UNTRAINED, History, Plan, Site, made_cases
+from imos_engine.adapters.bank import write_json
 from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.cli.inputs import DEFAULT_WEIGHTS
 
@@ -162,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs, trainings = [*runs, *found], [*trainings, *told]
         if options.json:
             kept = {"runs": [asdict(run) for run in runs], "trainings": trainings}
-            options.json.write_text(json.dumps(kept, indent=1) + "\n")
+            write_json(options.json, kept)
     print("\n".join(report_lines(runs, trainings)))
     if options.picture:
         draw(runs, options.picture)

@@ -27,14 +27,14 @@ import numpy as np
 from benchmarks.accuracy import threads
 from benchmarks.sites.full_tuning import fully_tuned
 from benchmarks.sites.hard_look import SHAPE, SPACING_MM, save, through_focus_volume
-from benchmarks.sites.learning_engine import dressed, known_scores, unseen_scores
+from benchmarks.sites.learning_engine import known_scores, unseen_scores
 from benchmarks.sites.learning_real import real_case
 from benchmarks.sites.learning_report import draw, print_report
 from benchmarks.sites.site import Site, Volume
-from imos_engine.adapters.bank import write_json
+from imos_engine.adapters.bank import PUBLISHED, WEIGHTS, write_json
 from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.cli.inputs import DEFAULT_WEIGHTS
-from imos_engine.network.adapter_weights import load_adapter
+from imos_engine.network.adapter_weights import load_adapter, wearing
 from imos_engine.network.checkpoint import load_network
 from scripts.demo.server import running_server
 
@@ -126,12 +126,12 @@ def _curve(site: Site, plan: Plan, truths: dict[str, Volume], bank: Path, result
         if number + 1 not in plan.accepted:
             continue
         trained = site.train(adapter=ADAPTER, steps=plan.steps)
-        published = (bank / ADAPTER / "published.json").is_file()
+        published = (bank / ADAPTER / PUBLISHED).is_file()
         results["curve"].append(
             {
                 "labels": number + 1,
                 "learned": scores(ADAPTER if published else "none"),
-                "megabytes": (bank / trained.version / "adapter.safetensors").stat().st_size / 1e6,
+                "megabytes": (bank / trained.version / WEIGHTS).stat().st_size / 1e6,
                 **asdict(trained),
             }
         )
@@ -174,7 +174,7 @@ def _beside_the_server(
     if options.known is None:
         return
     base, version = load_network(options.weights), results["curve"][-1]["version"]
-    arms = {"never": base, "adapters": dressed(base, load_adapter(bank / version / "adapter.safetensors"))}
+    arms = {"never": base, "adapters": wearing(base, load_adapter(bank / version / WEIGHTS))}
     if plan.full:
         arms["full"] = load_network(tuned)
     results["known"] = {}

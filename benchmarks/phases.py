@@ -22,6 +22,7 @@ from benchmarks.carry import NetworkCarrier, add_setup_arguments, setup_from_arg
 from benchmarks.cases import measurable_labels
 from benchmarks.protocols import measure_label
 from imos_engine.cli.inputs import find_device
+from imos_engine.network.checkpoint import load_network
 from imos_engine.training.loop import train
 from imos_engine.training.recipe import Phase, TrainingConfig
 from imos_engine.training.run_folder import WEIGHTS_NAME
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not (run / WEIGHTS_NAME).is_file():
                 print(f"training: {name}", file=sys.stderr)
                 train(config, output_dir=run, device=device, resume=True)
-            carrier = NetworkCarrier(str(run / WEIGHTS_NAME), setup, device=device)
+            carrier = NetworkCarrier(load_network(run / WEIGHTS_NAME), setup, device=device)
             for case in chosen_cases(options.folder, options.cases):
                 labels, _ = measurable_labels(case, limit=options.labels_per_case)
                 results += [measure_label(case, label, name, carrier) for label in labels]

@@ -12,6 +12,7 @@ from skimage.draw import line
 
 from imos_engine.intensity import automatic_intensity
 from imos_engine.prompts import SlicePrompts
+from imos_engine.prompts.slice_prompts import draw_marks
 
 Mask = NDArray[np.bool_]
 Point = tuple[int, int]
@@ -22,13 +23,7 @@ LEAST_PIECE = 0.05  # share of an object that a piece must have to be noticed
 
 def largest_component(mask: Mask) -> Mask:
     """The largest 4-connected piece: what one organ's prompts are about."""
-    pieces, count = ndimage.label(mask)
-    if count < 2:
-        return mask
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    component: Mask = pieces == sizes.argmax()
-    return component
+    return next(iter(_pieces(mask)), mask)
 
 
 def clicks_inside(mask: Mask, count: int, generator: Generator) -> list[Point]:
@@ -47,21 +42,18 @@ def strokes_inside(mask: Mask, count: int, generator: Generator) -> Mask:
 
     An object in several pieces gets one in each, the largest first, and what is left over in the largest.
     """
-    pieces = _noticed_pieces(mask)[:count]
+    least = LEAST_PIECE * np.count_nonzero(mask)
+    pieces = [piece for piece in _pieces(mask) if np.count_nonzero(piece) >= least][:count]
     strokes = np.zeros_like(mask)
     for number, piece in enumerate(pieces):
         strokes |= _strokes_in_piece(piece, 1 if number else count - len(pieces) + 1, generator)
     return strokes
 
 
-def _noticed_pieces(mask: Mask) -> list[Mask]:
-    """The 4-connected pieces of at least a twentieth of the mask, the largest first."""
-    pieces, _ = ndimage.label(mask)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    least = LEAST_PIECE * sizes.sum()
-    order = np.argsort(-sizes, kind="stable")
-    return [pieces == number for number in order if sizes[number] >= least]
+def _pieces(mask: Mask) -> list[Mask]:
+    """The 4-connected pieces of a mask, the largest first."""
+    pieces, count = ndimage.label(mask)
+    return sorted((pieces == number for number in range(1, count + 1)), key=np.count_nonzero, reverse=True)
 
 
 def _strokes_in_piece(mask: Mask, count: int, generator: Generator) -> Mask:
@@ -143,18 +135,10 @@ def as_served(images: NDArray[Any], index: int, prompts: SlicePrompts) -> NDArra
 
     Shapes: images (T, H, W) or (T, H, W, 3). Returns: (H, W) or (H, W, 3).
     """
+    marks = draw_marks(images.shape[1:3], prompts)
+    object_pixels = marks.inside if prompts.mask is None else marks.inside | prompts.mask
     marked = np.zeros(images.shape[:3], bool)
-    if prompts.box is not None:
-        top, left, bottom, right = prompts.box
-        marked[index, top : bottom + 1, left : right + 1] = True
-    said = [prompts.mask, prompts.scribbles_foreground]
-    if prompts.foreground or any(part is not None for part in said):
-        marked[index] = False
-    for part in said:
-        if part is not None:
-            marked[index] |= part
-    for point in prompts.foreground:
-        marked[(index, *point)] = True
+    marked[index] = object_pixels if object_pixels.any() else marks.allowed
     return automatic_intensity(images, marked).apply(images[index])
 
 

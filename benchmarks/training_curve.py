@@ -23,7 +23,7 @@ from benchmarks.cases import measurable_labels
 from benchmarks.protocols import Measurement, measure_label
 from benchmarks.summary import LABELS_ALIKE, MODALITIES_ALIKE, Means, summary
 from imos_engine.cli.inputs import find_device
-from imos_engine.network.checkpoint import read_metadata
+from imos_engine.network.checkpoint import load_network, read_metadata
 from imos_engine.training.curves import read_series
 from imos_engine.training.journal import LOG_NAME
 from imos_engine.training.run_folder import SNAPSHOTS, WEIGHTS_NAME
@@ -102,7 +102,7 @@ def measure(options: argparse.Namespace, snapshots: dict[str, Snapshot]) -> list
     results = []
     for name, snapshot in snapshots.items():
         print(f"after {name}", file=sys.stderr)
-        carrier = NetworkCarrier(str(snapshot.path), setup, device=device)
+        carrier = NetworkCarrier(load_network(snapshot.path), setup, device=device)
         for case in chosen_cases(options.folder, options.cases):
             labels, _ = measurable_labels(case, limit=options.labels_per_case)
             results += [measure_label(case, label, name, carrier) for label in labels]

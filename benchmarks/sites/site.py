@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,8 @@ class Site:
         self.start_training(**options)
         spent, peak = 0.0, 0.0
         while self.is_training():
-            for process in training_processes():
-                spent, peak = max(spent, _processor_seconds(process)), max(peak, _peak_mib(process))
+            for seconds, mib in training_costs():
+                spent, peak = max(spent, seconds), max(peak, mib)
             time.sleep(LOOK_EVERY)
         seconds = time.perf_counter() - started
         if self.training()["status"] != "DONE":
@@ -119,28 +119,12 @@ class Site:
         return dict(requests.get(f"{self.url}/train/", timeout=60).json())
 
 
-def training_processes() -> Sequence[psutil.Process]:
-    """Processes below this one in which MONAI Label trains."""
-    found = []
+def training_costs() -> list[tuple[float, float]]:
+    """Processor seconds and resident MiB of every process below this one in which MONAI Label trains."""
+    costs = []
     for process in psutil.Process().children(recursive=True):
-        try:
+        with suppress(psutil.Error):  # one that has just ended has nothing more to tell
             if TRAINING_COMMAND in process.cmdline():
-                found.append(process)
-        except psutil.Error:  # it has just ended
-            continue
-    return found
-
-
-def _processor_seconds(process: psutil.Process) -> float:
-    try:
-        times = process.cpu_times()
-    except psutil.Error:
-        return 0.0
-    return float(times.user + times.system)
-
-
-def _peak_mib(process: psutil.Process) -> float:
-    try:
-        return float(process.memory_info().rss / 2**20)
-    except psutil.Error:
-        return 0.0
+                times = process.cpu_times()
+                costs.append((times.user + times.system, process.memory_info().rss / 2**20))
+    return costs

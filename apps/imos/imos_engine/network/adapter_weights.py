@@ -68,6 +68,19 @@ def put_on(network: ImosNetwork, weights: AdapterWeights) -> None:
     network.load_state_dict(dict(weights.tensors), strict=False)
 
 
+def wearing(network: ImosNetwork, weights: AdapterWeights) -> ImosNetwork:
+    """A copy of a network that wears adapters; the network itself stays as it is.
+
+    Raises:
+        CheckpointError: they are made for another network.
+    """
+    copy = ImosNetwork(network.config)
+    copy.load_state_dict(network.state_dict())
+    copy.metadata = network.metadata
+    put_on(copy, weights)
+    return copy
+
+
 def save_adapter(path: Path, weights: AdapterWeights) -> None:
     """Write a `.safetensors` file; a reader sees the old file or the new one, never half of one."""
     kept = {name: _as_kept(name, value) for name, value in weights.tensors.items()}

@@ -25,7 +25,7 @@ from imos_engine.adapters.plateau import recent_gain
 from imos_engine.adapters.split import FEWEST_VALIDATION, Role, SplitRegistry
 from imos_engine.config import PropagationConfig
 from imos_engine.network import ImosNetwork
-from imos_engine.network.adapter_weights import AdapterWeights, put_on
+from imos_engine.network.adapter_weights import AdapterWeights, wearing
 from imos_engine.propagation import AdaptedPropagator
 from imos_engine.training.accepted.clip_store import store_volume
 from imos_engine.training.accepted.report import advice, write_report
@@ -185,11 +185,8 @@ class Learning:
         """J on random sequences without the adapters and with them; None where there is nothing in them to follow."""
         made = synthetic_source(frames=KNOWN_FRAMES, size=KNOWN_SIZE, seed=KNOWN_SEED)
         clips = held_out_clips(made, KNOWN_CLIPS)
-        dressed = ImosNetwork(self.base.config)
-        dressed.load_state_dict(self.base.state_dict())
-        put_on(dressed, weights)
         scores = []
-        for network in (self.base, dressed):
+        for network in (self.base, wearing(self.base, weights)):
             self._refuse_if_stopped()
             labels = predicted_labels(network.to(self.device), clips, write_every=3, top_k=30, device=self.device)
             scores.append(mean_similarity(clips, labels))

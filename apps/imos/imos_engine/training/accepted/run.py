@@ -13,7 +13,7 @@ import torch
 from imos_engine.adapters.learning_settings import LearningSettings
 from imos_engine.config import AdapterConfig
 from imos_engine.network import ImosNetwork
-from imos_engine.network.adapter_weights import AdapterWeights, adapter_weights, put_on
+from imos_engine.network.adapter_weights import AdapterWeights, adapter_weights, wearing
 from imos_engine.network.checkpoint import load_network, save_network
 from imos_engine.network.inference import native_precision
 from imos_engine.training.accepted.clip_source import AcceptedClips
@@ -207,11 +207,10 @@ def _keep_part_of_the_way(start: ImosNetwork, learned: ImosNetwork, *, share: fl
 
 
 def _dressed(base: ImosNetwork, parent: AdapterWeights | None, *, seed: int) -> ImosNetwork:
+    if parent is not None:
+        return wearing(base, parent)
     network = ImosNetwork(base.config)
     network.load_state_dict(base.state_dict())
-    if parent is not None:
-        put_on(network, parent)
-        return network
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network.attach_adapters(AdapterConfig())
