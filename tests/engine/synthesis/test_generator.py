@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from imos_engine.synthesis import MODALITIES, SequenceGenerator, SynthesisConfig, SyntheticClip
+from imos_engine.synthesis.generator import TILE_SETS
 
 SETTINGS = SynthesisConfig(frames=6, size=64)
 CLIPS = 60
@@ -126,3 +127,14 @@ def test_one_object_at_most_when_asked():
 def test_settings_that_make_no_sense_cannot_exist(wrong, message):
     with pytest.raises(ValueError, match=message):
         SynthesisConfig(**wrong)
+
+
+def test_clips_of_one_seed_are_painted_with_many_sets_of_textures():
+    generator = SequenceGenerator(SynthesisConfig(frames=2, size=32), seed=4)
+    drawn = []
+    for index in range(40):
+        generator.clip(index)
+        drawn.append(len(generator._tile_sets))
+    assert 12 < drawn[-1] <= TILE_SETS
+    first, second = list(generator._tile_sets.values())[:2]
+    assert not any(np.array_equal(one, other) for one, other in zip(first.general, second.general, strict=True))

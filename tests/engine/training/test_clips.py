@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from imos_engine.intensity import robust_intensity
+from imos_engine.synthesis import SyntheticClip
 from imos_engine.training import Phase
 from imos_engine.training.augmentation import LabelledClip, augmented, with_some_objects
 from imos_engine.training.batches import batches_from
-from imos_engine.training.clips import ClipBatches, collate
+from imos_engine.training.clips import ClipBatches, collate, labelled
 
 from .conftest import MovingSquares
 
@@ -78,3 +81,20 @@ def test_a_clip_is_not_reversed_when_its_last_frame_shows_nothing():
     clip = MovingSquares(frames=3, size=32, seed=1).clip(0)
     clip.labels[2] = 0
     assert all(augmented(clip, np.random.default_rng(seed)).labels[0].any() for seed in range(20))
+
+
+@pytest.mark.parametrize(("tapers", "expected"), [(True, 0.92), (False, 0.5)])
+def test_objects_that_taper_are_mostly_marked_where_they_are_larger(tapers, expected):
+    clip = MovingSquares(frames=3, size=32, seed=1).clip(0)
+    clip.labels[2] = 0
+    clip.labels[2, :2, :2] = 1
+    larger_last = replace(clip, labels=clip.labels[::-1], tapers=tapers)
+    drawn = [augmented(larger_last, np.random.default_rng(seed)).labels for seed in range(400)]
+    first = np.mean([np.count_nonzero(labels[0]) > np.count_nonzero(labels[2]) for labels in drawn])
+    assert first == pytest.approx(expected, abs=0.07)
+
+
+def test_a_random_clip_says_whether_its_objects_taper():
+    made = SyntheticClip(frames=np.zeros((2, 3, 4, 4), np.float32), labels=np.zeros((2, 4, 4), np.uint8), modality="ct")
+    assert labelled(made).tapers
+    assert not labelled(replace(made, modality="em")).tapers

@@ -28,6 +28,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--recipe", default="small", help=f"TOML file, or a bundled one (default: small): {_bundled()}")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of checkpoint, logs, weights")
     parser.add_argument("--minutes", type=float, help="wall clock of the whole run, in the place of the recipe's")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="start from these, not from random weights")
     parser.add_argument("--fresh", action="store_true", help="start anew even where the folder holds a checkpoint")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=run)
@@ -44,7 +45,14 @@ def run(options: argparse.Namespace) -> None:
     if options.minutes:
         recipe = recipe.lasting(options.minutes)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    print(train_prompts(recipe, output_dir=options.output, resume=not options.fresh, show_progress=not options.quiet))
+    weights = train_prompts(
+        recipe,
+        output_dir=options.output,
+        resume=not options.fresh,
+        weights=options.weights,
+        show_progress=not options.quiet,
+    )
+    print(weights)
 
 
 def _bundled() -> str:

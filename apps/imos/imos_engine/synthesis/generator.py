@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from .visibility import visible_objects
 
 MODALITIES = ("ct", "mr", "ultrasound", "endoscopy", "em")
 TAKES = 3  # appearances drawn until one shows an object clearly enough
+TILE_SETS = 24  # of textures per seed; a clip uses one
 ATTEMPTS = 12  # scenes drawn until one shows a followable object; one fails in about ten
 
 Recipe = Callable[[np.random.Generator, Coordinates, float], Anatomy]
@@ -93,6 +95,18 @@ class SyntheticClip:
     labels: LabelArray  # (T, H, W): 0 background, 1..K objects, each present in frame 0
     modality: str  # one of MODALITIES
 
+    @property
+    def tapers(self) -> bool:
+        """Whether it shows organs, which are annotated where they are largest; neurites and videos are not."""
+        return self.modality in ("ct", "mr")
+
+
+class TileSet(NamedTuple):
+    """The textures that one clip is painted with."""
+
+    general: list[FloatArray]
+    speckle: list[FloatArray]
+
 
 class SequenceGenerator:
     """Draws clips; the same seed and index give the same clip."""
@@ -100,25 +114,34 @@ class SequenceGenerator:
     def __init__(self, settings: SynthesisConfig, seed: int) -> None:
         self.settings = settings
         self.seed = seed
-        rng = np.random.default_rng(seed)
-        self._tiles = texture_tiles(rng)
-        self._speckle = speckle_tiles(rng)
+        self._tile_sets: dict[int, TileSet] = {}
 
     def clip(self, index: int) -> SyntheticClip:
         """The clip with this index, 0 or higher."""
         rng = np.random.default_rng(np.random.SeedSequence((self.seed, index)))
+        tiles = self._tile_set(int(rng.integers(TILE_SETS)))
         shares = np.array(self.settings.shares)
         modality = MODALITIES[rng.choice(len(MODALITIES), p=shares / shares.sum())]
         if not self.settings.static:
-            return self._sequence(rng, modality, self.settings)
-        still = self._sequence(rng, modality, replace(self.settings, frames=2, ending_share=0, thick_share=0))
+            return self._sequence(rng, modality, self.settings, tiles)
+        alone = replace(self.settings, frames=2, ending_share=0, thick_share=0)
+        still = self._sequence(rng, modality, alone, tiles)
         frames, labels = deformed_copies(rng, still.frames[0], still.labels[0], self.settings.frames)
         return SyntheticClip(frames=frames, labels=labels, modality=modality)
 
-    def _sequence(self, rng: np.random.Generator, modality: str, settings: SynthesisConfig) -> SyntheticClip:
+    def _tile_set(self, number: int) -> TileSet:
+        """One of the sets of textures of this seed, made when first asked for: that takes longer than a clip."""
+        if number not in self._tile_sets:
+            rng = np.random.default_rng(np.random.SeedSequence((self.seed, number), spawn_key=(1,)))
+            self._tile_sets[number] = TileSet(texture_tiles(rng), speckle_tiles(rng))
+        return self._tile_sets[number]
+
+    def _sequence(
+        self, rng: np.random.Generator, modality: str, settings: SynthesisConfig, tiles: TileSet
+    ) -> SyntheticClip:
         """A clip whose scene changes along the sequence."""
         thick = modality in ("ct", "mr") and rng.random() < settings.thick_share
-        scene, chosen, studio = self._scene(rng, modality, settings, thick)
+        scene, chosen, studio = self._scene(rng, modality, settings, thick, tiles)
         labels = paint_labels(scene, chosen)[:: 2 if thick else 1]
         for _ in range(TAKES):
             image = APPEARANCES[modality](rng, scene, chosen, studio)
@@ -132,7 +155,7 @@ class SequenceGenerator:
         return SyntheticClip(frames=as_channels(image), labels=labels, modality=modality)
 
     def _scene(
-        self, rng: np.random.Generator, modality: str, settings: SynthesisConfig, thick: bool
+        self, rng: np.random.Generator, modality: str, settings: SynthesisConfig, thick: bool, tiles: TileSet
     ) -> tuple[Anatomy, list[Group], Studio]:
         """A scene with at least one object that is visible in frame 0; of 2 T - 1 slices where they are thick."""
         for _ in range(ATTEMPTS):
@@ -152,7 +175,7 @@ class SequenceGenerator:
             chosen = [(largest,)]
         chosen = patched(rng, scene, chosen, share=settings.patchwork_share)
         end_objects(rng, scene, chosen, share=settings.ending_share)
-        return scene, chosen, Studio(tiles=self._tiles, speckle=self._speckle, screen=screen, tempo=tempo)
+        return scene, chosen, Studio(tiles=tiles.general, speckle=tiles.speckle, screen=screen, tempo=tempo)
 
 
 def random_positions(rng: np.random.Generator, settings: SynthesisConfig, modality: str) -> FloatArray:

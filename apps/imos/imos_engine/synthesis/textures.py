@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
 from .fields import Coordinates, FloatArray
 
@@ -26,18 +27,54 @@ def standardised(tile: FloatArray) -> FloatArray:
 
 
 def texture_tiles(rng: np.random.Generator) -> list[FloatArray]:
-    """Grains, spots, ridges and fibres of several sizes, each (TILE, TILE) of unit variance."""
-    tiles = [band_noise(rng, wavelength_x=w, wavelength_y=w) for w in (2, 3, 5, 8, 13, 20)]
-    tiles += [band_noise(rng, wavelength_x=w, wavelength_y=w, low=0.9) for w in (4, 8, 14, 24)]
+    """Grains, spots, ridges, fibres, bubbles and clouds, each (TILE, TILE) of unit variance; no two sets are alike."""
+    tiles = [_grains(rng, wavelength) for wavelength in (2, 3, 5, 8, 13, 20)]
+    tiles += [_grains(rng, wavelength, low=0.9) for wavelength in (4, 8, 14, 24)]
     tiles += [standardised(-np.abs(tile)) for tile in tiles[6:10]]  # bright ridges, as vessels
-    tiles += [band_noise(rng, wavelength_x=w, wavelength_y=w / 5) for w in (10, 24)]
+    tiles += [_fibres(rng, wavelength) for wavelength in (10, 24)]
     tiles += [standardised(np.maximum(tile - 1, 0)) for tile in tiles[7:9]]  # sparse spots
+    tiles += [standardised(np.tanh(rng.uniform(1, 4) * (tile - rng.normal(0, 0.5)))) for tile in tiles[4:6]]  # patches
+    tiles += [_bubbles(rng, cells) for cells in (60, 400)]
+    tiles += [standardised(tiles[int(rng.integers(4))] * np.maximum(tiles[5], 0))]  # grain here and not there
+    tiles += [_clouds(rng)]
     return tiles
+
+
+def _grains(rng: np.random.Generator, wavelength: float, *, low: float = 0.0) -> FloatArray:
+    wavelength *= float(np.exp(rng.normal(0, 0.25)))
+    return band_noise(
+        rng, wavelength_x=wavelength, wavelength_y=wavelength * float(np.exp(rng.normal(0, 0.2))), low=low
+    )
+
+
+def _fibres(rng: np.random.Generator, wavelength: float) -> FloatArray:
+    """Along a random direction; shearing by whole tiles keeps them periodic."""
+    tile = band_noise(rng, wavelength_x=wavelength, wavelength_y=wavelength / rng.uniform(3, 8))
+    slope = int(rng.integers(-1, 2))
+    sheared = np.stack([np.roll(tile[:, column], slope * column) for column in range(TILE)], axis=1)
+    return np.ascontiguousarray(sheared if rng.random() < 0.5 else sheared.T)
+
+
+def _bubbles(rng: np.random.Generator, cells: int) -> FloatArray:
+    """Cells with thin walls between them: how much nearer the nearest of random points is than the second nearest."""
+    tree = cKDTree(rng.uniform(0, TILE, (cells, 2)), boxsize=TILE)
+    rows, columns = np.mgrid[:TILE, :TILE]
+    distances, _ = tree.query(np.stack((rows, columns), axis=-1).reshape(-1, 2), k=2)
+    walls = np.exp(-(distances[:, 1] - distances[:, 0]) / rng.uniform(1, 4))
+    return standardised(np.asarray(walls.reshape(TILE, TILE), np.float32))
+
+
+def _clouds(rng: np.random.Generator) -> FloatArray:
+    """Detail of every size, the finer the weaker, by a random power."""
+    size = np.hypot(np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)[None, :])
+    size[0, 0] = np.inf
+    spectrum = np.fft.rfft2(rng.standard_normal((TILE, TILE))) * size ** -rng.uniform(0.7, 1.6)
+    return standardised(np.asarray(np.fft.irfft2(spectrum, s=(TILE, TILE)), np.float32))
 
 
 def speckle_tiles(rng: np.random.Generator) -> list[FloatArray]:
     """Gaussian grains, longer across the beam than along it, in three sizes of four tiles each."""
-    sizes = ((4.0, 2.0), (8.0, 3.5), (14.0, 6.0))
+    sizes = np.array(((4.0, 2.0), (8.0, 3.5), (14.0, 6.0))) * np.exp(rng.normal(0, 0.2))
     return [band_noise(rng, wavelength_x=x, wavelength_y=y) for x, y in sizes for _ in range(4)]
 
 

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from imos_engine.intensity import Intensity
 
+LARGEST_FIRST = 0.85  # share of the clips of tapering objects that begin at their larger end
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledClip:
@@ -15,13 +17,20 @@ class LabelledClip:
     frames: NDArray[np.float32]  # (T, 3, H, W)
     labels: NDArray[np.uint8]  # (T, H, W), 0 background
     intensity: Intensity | None = None  # how the frames are normalised; None: by what the clip itself shows
+    tapers: bool = False  # annotators mark such objects where they are largest
     known: bool = False  # shows what the network knew before: what it answered then is to stay
 
 
 def augmented(clip: LabelledClip, random: np.random.Generator) -> LabelledClip:
-    """The clip backwards in half of the cases, mirrored or turned by right angles, and sometimes without its colour."""
+    """The clip backwards in half of the cases, mirrored or turned by right angles, and sometimes without its colour.
+
+    Clips of objects that taper mostly run from their larger end to the smaller one.
+    """
     clip = _turned(clip, random)
-    if random.random() < 0.5 and clip.labels[-1].any():
+    backwards = random.random() < 0.5
+    if clip.tapers and random.random() < LARGEST_FIRST:
+        backwards = np.count_nonzero(clip.labels[-1]) > np.count_nonzero(clip.labels[0])
+    if backwards and clip.labels[-1].any():
         clip = replace(clip, frames=clip.frames[::-1], labels=clip.labels[::-1])
     if random.random() < 0.3:
         clip = replace(clip, frames=np.repeat(clip.frames.mean(axis=1, keepdims=True), 3, axis=1))

@@ -82,8 +82,12 @@ class ClipBatches(Dataset[Batch]):
 
 
 def labelled(made: SourceClip) -> LabelledClip:
-    """What a source gives, as something that can be augmented; a source may know how its frames are normalised."""
-    return LabelledClip(frames=made.frames, labels=made.labels, intensity=getattr(made, "intensity", None))
+    """What a source gives, as something that can be augmented.
+
+    A source may know how its frames are normalised, and that its objects taper.
+    """
+    intensity, tapers = getattr(made, "intensity", None), getattr(made, "tapers", False)
+    return LabelledClip(frames=made.frames, labels=made.labels, intensity=intensity, tapers=tapers)
 
 
 def collate(clips: list[LabelledClip]) -> Batch:

@@ -143,3 +143,16 @@ def test_the_command_trains_by_a_recipe_file(tmp_path, capsys):
     assert Path(capsys.readouterr().out.strip()).is_file()
     assert main(["train-prompts", "--recipe", "huge", "--output", str(tmp_path / "run")]) == 1
     assert "there is no recipe huge" in capsys.readouterr().err
+
+
+def test_a_run_begins_with_the_weights_that_it_is_given(whole, tmp_path):
+    still = replace(SHORT, learning_rate=(0.0, 0.0), steps=1)
+    kept = load_file(train_prompts(still, output_dir=tmp_path, weights=whole))
+    learned = {name: value for name, value in load_file(whole).items() if "running" not in name and "num_" not in name}
+    assert all(torch.equal(value, kept[name]) for name, value in learned.items())
+
+
+def test_weights_of_another_network_are_refused(whole, tmp_path):
+    other = replace(SHORT, network=PromptNetworkConfig(view=16, filters=(8, 16, 16)))
+    with pytest.raises(ValueError, match="the recipe asks for"):
+        train_prompts(other, output_dir=tmp_path, weights=whole)

@@ -44,8 +44,17 @@ class Batch:
 class PromptExamples(Dataset[Batch]):
     """Endless batches of examples from random sequences."""
 
-    def __init__(self, *, slice_size: int, view: int, batch: int, per_clip: int, seed: int) -> None:
-        self._clips = SequenceGenerator(SynthesisConfig(frames=2, size=slice_size), seed)
+    def __init__(
+        self,
+        *,
+        slice_size: int,
+        view: int,
+        batch: int,
+        per_clip: int,
+        seed: int,
+        shares: tuple[float, ...] = SynthesisConfig.shares,
+    ) -> None:
+        self._clips = SequenceGenerator(SynthesisConfig(frames=2, size=slice_size, shares=shares), seed)
         self._view, self._batch, self._per_clip, self._seed = view, batch, per_clip, seed
 
     def __getitem__(self, step: int) -> Batch:

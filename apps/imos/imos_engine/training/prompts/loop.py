@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from imos_engine.prompts.prompt_network import PromptNetwork, save_prompt_network
+from imos_engine.prompts.prompt_network import PromptNetwork, load_prompt_network, save_prompt_network
 from imos_engine.prompts.view import ALLOWED, KNOWN, PREVIOUS
 from imos_engine.training.batches import batches_from
 from imos_engine.training.journal import Journal
@@ -34,6 +34,7 @@ def train_prompts(
     *,
     output_dir: Path,
     resume: bool = True,
+    weights: Path | None = None,
     show_progress: bool = False,
     clock: Callable[[], float] = time.monotonic,
     should_stop: Callable[[], bool] = lambda: False,
@@ -44,6 +45,7 @@ def train_prompts(
         recipe: the run.
         output_dir: gets `checkpoint.pt`, `log.jsonl`, `tensorboard/` and `weights.safetensors`.
         resume: go on from the folder's checkpoint where there is one; in steps, not in minutes, bit by bit.
+        weights: start from this file, of the same network, instead of random weights.
         show_progress: draw a progress bar on the standard error stream.
         clock: seconds, from any origin.
         should_stop: asked after every step; True ends the run early, as if it were done, but resumable.
@@ -51,7 +53,7 @@ def train_prompts(
     Returns: the path of the weights.
     """
     output_dir.mkdir(parents=True, exist_ok=True)
-    run = Run(recipe)
+    run = Run(recipe, None if weights is None else load_prompt_network(weights))
     if resume and run.restore(output_dir):
         logger.info("going on from step %d in %s", run.step, output_dir)
     examples, held_out = _examples(recipe, recipe.seed), _examples(recipe, recipe.validation.seed)
@@ -91,12 +93,16 @@ def prompt_loss(logits: Tensor, batch: Batch) -> Tensor:
 class Run:
     """The network in training, its average, the optimizer and the position."""
 
-    def __init__(self, recipe: PromptTraining) -> None:
+    def __init__(self, recipe: PromptTraining, start: PromptNetwork | None = None) -> None:
+        if start is not None and start.config != recipe.network:
+            raise ValueError(f"the weights are those of {start.config}, the recipe asks for {recipe.network}")
         self.recipe = recipe
         # The global generator, because layers initialise themselves from it; restored, so that callers notice nothing.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             network = PromptNetwork(recipe.network)
+        if start is not None:
+            network.load_state_dict(start.state_dict())
         self.network = network.to(memory_format=torch.channels_last)
         average = get_ema_multi_avg_fn(recipe.average_decay)
         self.average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
@@ -191,6 +197,7 @@ class Run:
 def _examples(recipe: PromptTraining, seed: int) -> PromptExamples:
     return PromptExamples(
         slice_size=recipe.slice_size,
+        shares=recipe.shares,
         view=recipe.network.view,
         batch=recipe.batch,
         per_clip=recipe.per_clip,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imos_engine.prompts.prompt_network import PromptNetworkConfig
+from imos_engine.synthesis import SynthesisConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class PromptTraining:
     batch: int = 16  # examples per step
     per_clip: int = 4  # examples from one random clip
     slice_size: int = 192  # pixels along each side of a random slice
+    shares: tuple[float, ...] = SynthesisConfig.shares  # of the modalities among random slices
     learning_rate: tuple[float, float] = (1e-3, 1e-6)  # at start and end
     warm_up: float = 0.02  # share of the run
     weight_decay: float = 0.01
@@ -91,8 +93,9 @@ def prompt_training_from_dict(plain: Mapping[str, Any]) -> PromptTraining:
     if "validation" in values:
         _check_names(PromptValidation, values["validation"])
         values["validation"] = PromptValidation(**values["validation"])
-    if "learning_rate" in values:
-        values["learning_rate"] = tuple(values["learning_rate"])
+    for name in ("learning_rate", "shares"):
+        if name in values:
+            values[name] = tuple(values[name])
     return PromptTraining(**values)
 
 
