@@ -85,7 +85,8 @@ def report_speed(clips: int, frames: int, size: int) -> None:
 
 
 def timed(generator: SequenceGenerator, index: int) -> tuple[float, SyntheticClip]:
-    """Seconds of processor time that a clip took, and the clip."""
+    """Seconds of processor time that a clip took, and the clip; textures, which many clips share, are made before."""
+    generator.clip(index)
     start = time.process_time()
     clip = generator.clip(index)
     return time.process_time() - start, clip
@@ -97,6 +98,7 @@ def write_pictures(folder: Path) -> None:
     save(folder / "shapes.png", named_rows([(name, regions_in_colour(shape(draw))) for name, draw in SHAPES.items()]))
     save(folder / "motion.png", named_rows([(name, moved(motion)) for name, motion in MOTIONS.items()]))
     save(folder / "ends.png", named_rows(ends()))
+    save(folder / "textures.png", textures())
     save(folder / "effects.png", named_rows([(name, effect(draw)) for name, draw in EFFECTS.items()]))
     for index, modality in enumerate(MODALITIES):
         shares = tuple(float(position == index) for position in range(len(MODALITIES)))
@@ -177,6 +179,16 @@ def ends() -> list[tuple[str, list[Picture]]]:
         endings.end_objects(np.random.default_rng(1), scene, [group], share=share)
         rows.append((name, regions_in_colour(scene)))
     return rows
+
+
+def textures(sets: int = 2, columns: int = 12) -> Picture:
+    """Every texture of a few sets: the same kinds, of other sizes and directions in every set."""
+    rows = []
+    for seed in range(sets):
+        tiles = [np.clip(tile[:SIDE, :SIDE] / 6 + 0.5, 0, 1) for tile in texture_tiles(np.random.default_rng(seed))]
+        pictures = grey_frames(np.stack(tiles))
+        rows += [np.hstack(pictures[first : first + columns]) for first in range(0, len(pictures), columns)]
+    return np.vstack(rows)
 
 
 Effect = Callable[[Generator, Anatomy, Studio, FloatArray], FloatArray]

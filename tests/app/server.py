@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 import httpx
 import SimpleITK
 from monailabel.client import MONAILabelClient
+
+from scripts.processes import free_port
 
 APP = Path(__file__).resolve().parents[2] / "apps" / "imos"
 SECONDS_TO_START = 240  # ten on an idle machine; other tests and trainings may run beside
@@ -84,12 +85,6 @@ class Server:
 def array_of(path):
     """A label map file, indexed (i, j, k)."""
     return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))).T
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start(studies, folder, conf):

@@ -1,5 +1,4 @@
 import json
-import socket
 
 import pytest
 import torch
@@ -10,17 +9,12 @@ from imos_engine.network.checkpoint import load_network, save_network
 from imos_engine.training.clips import ClipBatches
 from imos_engine.training.processes import ALONE, OwnBatches, Processes
 from imos_engine.training.recipe import Phase
+from scripts.processes import free_port
 
 from . import ranks
 from .conftest import TINY, MovingSquares
 
 COUNT = 2
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -143,24 +144,37 @@ def adapt(
         refined=base.refiner is not None,
         device=device,
     )
-    steps = settings.steps_for(len(clips.training))
-    done = 0
+    asked = _Counted(should_stop, settings.steps_for(len(clips.training)))
+    weights = _train_in_what_memory_there_is(
+        config, device, processes, output_dir=folder, weights=start, source=clips, should_stop=asked
+    )
+    learned = load_network(weights)
+    if "refiner" in parts:
+        _keep_part_of_the_way(load_network(start), learned, share=settings.refiner_share)
+    return adapter_weights(learned, parts=parts)
 
-    def after_step() -> bool:
-        nonlocal done
-        done += 1
-        if done % max(steps // 10, 1) == 0:
-            logger.info("Step %d of %d at most", done, steps)
-        return should_stop()
 
+class _Counted:
+    """Asks whether to stop after every step, and says in the log how far the run is."""
+
+    def __init__(self, should_stop: Callable[[], bool], steps: int) -> None:
+        self._should_stop, self._steps, self._done = should_stop, steps, 0
+
+    def __call__(self) -> bool:
+        self._done += 1
+        if self._done % max(self._steps // 10, 1) == 0:
+            logger.info("Step %d of %d at most", self._done, self._steps)
+        return self._should_stop()
+
+
+def _train_in_what_memory_there_is(
+    config: TrainingConfig, device: torch.device, processes: int, **options: Any
+) -> Path:
+    """The averaged weights of a run, which goes on in less memory each time that there is too little."""
     while True:
         try:
             how: Callable[..., Path] = train if processes == 1 else partial(train_together, count=processes)
-            weights = how(config, output_dir=folder, device=device, weights=start, source=clips, should_stop=after_step)
-            learned = load_network(weights)
-            if "refiner" in parts:
-                _keep_part_of_the_way(load_network(start), learned, share=settings.refiner_share)
-            return adapter_weights(learned, parts=parts)
+            return how(config, device=device, **options)
         except (MemoryError, RuntimeError) as error:
             if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
                 raise
