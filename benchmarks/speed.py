@@ -39,6 +39,7 @@ DATA = Path("../shared/data")
 
 PATHS_SIZE, PATHS_FRAMES = 480, 40
 SLICE_SIZE = 512
+CACHE_BYTES = 128 << 20  # what is kept for the next request is bounded; so low, 200 slices fill it, too
 STAGES = ("encode", "read", "decode", "write", "merge")
 
 
@@ -183,7 +184,8 @@ def measure_length(weights: Path) -> None:
         repeated = np.broadcast_to(images, (count, *images.shape[1:]))  # a view: the volume takes no memory itself
         frames = FrameSequence(repeated, robust_intensity(images))
         seed = Seed(index=0, labels=labels[0], objects=frozenset({1}))
-        propagator = Propagator(network, settings=PropagationConfig(end_after=None), features=FeatureCache(128 << 20))
+        settings = PropagationConfig(end_after=None, feature_cache_bytes=CACHE_BYTES)  # its budget for flow
+        propagator = Propagator(network, settings=settings, features=FeatureCache(CACHE_BYTES))
         with resident_memory() as memory:
             started = perf_counter()
             visited = sum(1 for _ in propagator.propagate(frames, [seed], image_key=count))

@@ -37,7 +37,7 @@ from imos_engine.synthesis.fields import FloatArray
 from imos_engine.synthesis.motion import Motion, moving_coordinates, still_coordinates
 from imos_engine.synthesis.skeleton import paint_ribs, paint_vertebra
 from imos_engine.synthesis.studio import Studio
-from imos_engine.synthesis.textures import speckle_tiles, texture_tiles
+from imos_engine.synthesis.textures import TileSet
 from imos_engine.synthesis.tissue import Looks
 from imos_engine.synthesis.vessels import paint_tree
 
@@ -184,8 +184,8 @@ def ends() -> list[tuple[str, list[Picture]]]:
 def textures(sets: int = 2, columns: int = 12) -> Picture:
     """Every texture of a few sets: the same kinds, of other sizes and directions in every set."""
     rows = []
-    for seed in range(sets):
-        tiles = [np.clip(tile[:SIDE, :SIDE] / 6 + 0.5, 0, 1) for tile in texture_tiles(np.random.default_rng(seed))]
+    for number in range(sets):
+        tiles = [np.clip(tile[:SIDE, :SIDE] / 6 + 0.5, 0, 1) for tile in TileSet(0, number).general]
         pictures = grey_frames(np.stack(tiles))
         rows += [np.hstack(pictures[first : first + columns]) for first in range(0, len(pictures), columns)]
     return np.vstack(rows)
@@ -198,8 +198,7 @@ def effect(draw: Effect) -> list[Picture]:
     """One effect alone, on a plain scene with a cavity, of the first seed that changes enough."""
     scene = shape(body(bodies.paint_shell))
     tones = np.array([0.5, 0.65, 0.3], np.float32)[scene.regions]
-    tiles, speckle = texture_tiles(np.random.default_rng(0)), speckle_tiles(np.random.default_rng(0))
-    studio = Studio(tiles=tiles, speckle=speckle, screen=scene.at, tempo=TEMPO)
+    studio = Studio(tile_set=TileSet(0, 0), screen=scene.at, tempo=TEMPO)
     for seed in range(30):
         image = draw(np.random.default_rng(seed), scene, studio, tones.copy())
         if image.shape != tones.shape or np.abs(image - tones).mean() > ENOUGH / 3:

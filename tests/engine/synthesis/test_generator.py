@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from imos_engine.synthesis import MODALITIES, SequenceGenerator, SynthesisConfig, SyntheticClip
+from imos_engine.synthesis import MODALITIES, SequenceGenerator, SynthesisConfig, SyntheticClip, textures
 from imos_engine.synthesis.generator import TILE_SETS
+from imos_engine.synthesis.textures import texture_tiles
 
 SETTINGS = SynthesisConfig(frames=6, size=64)
 CLIPS = 60
@@ -129,12 +130,11 @@ def test_settings_that_make_no_sense_cannot_exist(wrong, message):
         SynthesisConfig(**wrong)
 
 
-def test_clips_of_one_seed_are_painted_with_many_sets_of_textures():
-    generator = SequenceGenerator(SynthesisConfig(frames=2, size=32), seed=4)
-    drawn = []
+def test_clips_of_one_seed_are_painted_with_many_sets_of_textures(monkeypatch):
+    made = []
+    monkeypatch.setattr(textures, "texture_tiles", lambda rng: made.append(texture_tiles(rng)) or made[-1])
+    drawn = SequenceGenerator(SynthesisConfig(frames=2, size=32), seed=4)
     for index in range(40):
-        generator.clip(index)
-        drawn.append(len(generator._tile_sets))
-    assert 12 < drawn[-1] <= TILE_SETS
-    first, second = list(generator._tile_sets.values())[:2]
-    assert not any(np.array_equal(one, other) for one, other in zip(first.general, second.general, strict=True))
+        drawn.clip(index)
+    assert 12 < len(made) <= TILE_SETS
+    assert not any(np.array_equal(one, other) for one, other in zip(*made[:2], strict=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from .sonography import ultrasound
 from .stills import deformed_copies
 from .studio import Studio
 from .targets import choose_objects, keep_labels, paint_labels
-from .textures import speckle_tiles, texture_tiles
+from .textures import TileSet
 from .visibility import visible_objects
 
 MODALITIES = ("ct", "mr", "ultrasound", "endoscopy", "em")
@@ -101,25 +100,18 @@ class SyntheticClip:
         return self.modality in ("ct", "mr")
 
 
-class TileSet(NamedTuple):
-    """The textures that one clip is painted with."""
-
-    general: list[FloatArray]
-    speckle: list[FloatArray]
-
-
 class SequenceGenerator:
     """Draws clips; the same seed and index give the same clip."""
 
     def __init__(self, settings: SynthesisConfig, seed: int) -> None:
         self.settings = settings
         self.seed = seed
-        self._tile_sets: dict[int, TileSet] = {}
+        self._tile_sets = [TileSet(seed, number) for number in range(TILE_SETS)]
 
     def clip(self, index: int) -> SyntheticClip:
         """The clip with this index, 0 or higher."""
         rng = np.random.default_rng(np.random.SeedSequence((self.seed, index)))
-        tiles = self._tile_set(int(rng.integers(TILE_SETS)))
+        tiles = self._tile_sets[int(rng.integers(TILE_SETS))]
         shares = np.array(self.settings.shares)
         modality = MODALITIES[rng.choice(len(MODALITIES), p=shares / shares.sum())]
         if not self.settings.static:
@@ -128,13 +120,6 @@ class SequenceGenerator:
         still = self._sequence(rng, modality, alone, tiles)
         frames, labels = deformed_copies(rng, still.frames[0], still.labels[0], self.settings.frames)
         return SyntheticClip(frames=frames, labels=labels, modality=modality)
-
-    def _tile_set(self, number: int) -> TileSet:
-        """One of the sets of textures of this seed, made when first asked for: that takes longer than a clip."""
-        if number not in self._tile_sets:
-            rng = np.random.default_rng(np.random.SeedSequence((self.seed, number), spawn_key=(1,)))
-            self._tile_sets[number] = TileSet(texture_tiles(rng), speckle_tiles(rng))
-        return self._tile_sets[number]
 
     def _sequence(
         self, rng: np.random.Generator, modality: str, settings: SynthesisConfig, tiles: TileSet
@@ -175,7 +160,7 @@ class SequenceGenerator:
             chosen = [(largest,)]
         chosen = patched(rng, scene, chosen, share=settings.patchwork_share)
         end_objects(rng, scene, chosen, share=settings.ending_share)
-        return scene, chosen, Studio(tiles=tiles.general, speckle=tiles.speckle, screen=screen, tempo=tempo)
+        return scene, chosen, Studio(tile_set=tiles, screen=screen, tempo=tempo)
 
 
 def random_positions(rng: np.random.Generator, settings: SynthesisConfig, modality: str) -> FloatArray:

@@ -8,17 +8,26 @@ import numpy as np
 
 from .anatomy import Anatomy
 from .fields import Coordinates, FloatArray
-from .textures import sample_texture
+from .textures import TileSet, sample_texture
 
 
 @dataclass(frozen=True, kw_only=True)
 class Studio:
     """Everything an appearance needs beside the scene."""
 
-    tiles: list[FloatArray]  # general textures
-    speckle: list[FloatArray]  # ultrasound grains
+    tile_set: TileSet
     screen: Coordinates  # the frame itself, without motion
     tempo: float  # slices over which things change
+
+    @property
+    def tiles(self) -> list[FloatArray]:
+        """General textures."""
+        return self.tile_set.general
+
+    @property
+    def speckle(self) -> list[FloatArray]:
+        """Ultrasound grains."""
+        return self.tile_set.speckle
 
     @property
     def size(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 from scipy.spatial import cKDTree
@@ -9,6 +11,26 @@ from scipy.spatial import cKDTree
 from .fields import Coordinates, FloatArray
 
 TILE = 256  # pixels along each side
+
+
+class TileSet:
+    """The textures that one clip is painted with; made when first asked for, since that takes longer than a clip."""
+
+    def __init__(self, seed: int, number: int) -> None:
+        self._seed, self._number = seed, number
+
+    @cached_property
+    def general(self) -> list[FloatArray]:
+        """For all tissues."""
+        return texture_tiles(self._random(1))
+
+    @cached_property
+    def speckle(self) -> list[FloatArray]:
+        """For ultrasound."""
+        return speckle_tiles(self._random(2))
+
+    def _random(self, purpose: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence((self._seed, self._number), spawn_key=(purpose,)))
 
 
 def band_noise(rng: np.random.Generator, *, wavelength_x: float, wavelength_y: float, low: float = 0.0) -> FloatArray:
@@ -58,10 +80,11 @@ def _fibres(rng: np.random.Generator, wavelength: float) -> FloatArray:
 def _bubbles(rng: np.random.Generator, cells: int) -> FloatArray:
     """Cells with thin walls between them: how much nearer the nearest of random points is than the second nearest."""
     tree = cKDTree(rng.uniform(0, TILE, (cells, 2)), boxsize=TILE)
-    rows, columns = np.mgrid[:TILE, :TILE]
-    distances, _ = tree.query(np.stack((rows, columns), axis=-1).reshape(-1, 2), k=2)
-    walls = np.exp(-(distances[:, 1] - distances[:, 0]) / rng.uniform(1, 4))
-    return standardised(np.asarray(walls.reshape(TILE, TILE), np.float32))
+    places = np.moveaxis(np.mgrid[:TILE:2, :TILE:2], 0, -1)
+    distances, _ = tree.query(places.reshape(-1, 2), k=2)
+    walls = np.exp(-(distances[:, 1] - distances[:, 0]) / rng.uniform(1, 4)).reshape(places.shape[:2])
+    enlarged = cv2.resize(np.asarray(walls, np.float32), (TILE, TILE), interpolation=cv2.INTER_CUBIC)
+    return standardised(np.asarray(enlarged, np.float32))
 
 
 def _clouds(rng: np.random.Generator) -> FloatArray:
