@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from imos_engine.adapters import AdapterBank, Card
+from imos_engine.adapters import AdapterBank, AdapterError, Card
+
+logger = logging.getLogger(__name__)
 
 METRIC = "val_mean_jf"
 
@@ -14,7 +17,13 @@ METRIC = "val_mean_jf"
 def newest_card(bank: Path) -> Card | None:
     """The card of the version that was made last, published or not; None where there is none."""
     shelf = AdapterBank(bank, base_sha256="")
-    cards = [card for name in shelf.names() for card in shelf.cards(name)]
+    cards = []
+    for name in shelf.names():
+        for version in shelf.versions(name)[-1:]:
+            try:
+                cards.append(shelf.card(name, version))
+            except AdapterError as error:
+                logger.info("Left out of the statistics: %s", error)
     return max(cards, key=lambda card: card.created, default=None)
 
 
