@@ -25,6 +25,7 @@ from .textures import TileSet
 from .visibility import visible_objects
 
 MODALITIES = ("ct", "mr", "ultrasound", "endoscopy", "em")
+ORGANS_IN_SLICES = ("ct", "mr")  # slices may be thick, and organs taper from where they are largest
 TAKES = 3  # appearances drawn until one shows an object clearly enough
 TILE_SETS = 24  # of textures per seed; a clip uses one
 ATTEMPTS = 12  # scenes drawn until one shows a followable object; one fails in about ten
@@ -97,7 +98,7 @@ class SyntheticClip:
     @property
     def tapers(self) -> bool:
         """Whether it shows organs, which are annotated where they are largest; neurites and videos are not."""
-        return self.modality in ("ct", "mr")
+        return self.modality in ORGANS_IN_SLICES
 
 
 class SequenceGenerator:
@@ -125,7 +126,7 @@ class SequenceGenerator:
         self, rng: np.random.Generator, modality: str, settings: SynthesisConfig, tiles: TileSet
     ) -> SyntheticClip:
         """A clip whose scene changes along the sequence."""
-        thick = modality in ("ct", "mr") and rng.random() < settings.thick_share
+        thick = modality in ORGANS_IN_SLICES and rng.random() < settings.thick_share
         scene, chosen, studio = self._scene(rng, modality, settings, thick, tiles)
         labels = paint_labels(scene, chosen)[:: 2 if thick else 1]
         for _ in range(TAKES):
