@@ -1,7 +1,16 @@
+import random
+
 import pytest
 
 from imos_engine.training.recipe import Phase
-from imos_engine.training.schedule import Position, hardest_share, learning_rate, progress, whole_progress
+from imos_engine.training.schedule import (
+    Position,
+    hardest_share,
+    learned_stretch,
+    learning_rate,
+    progress,
+    whole_progress,
+)
 
 PHASE = Phase(steps=100, learning_rate=(1e-3, 1e-5), warm_up=0.1, hardest_pixels=(1.0, 0.2))
 
@@ -35,3 +44,10 @@ def test_the_whole_run_is_done_when_all_phases_are_and_weighs_them_by_their_minu
     assert whole_progress(phases, Position(phase=0, minutes=15.0)) == pytest.approx(0.375)
     assert whole_progress(phases, Position(phase=1, minutes=5.0)) == pytest.approx(0.875)
     assert whole_progress(phases, Position(phase=2)) == 1.0
+
+
+def test_what_is_learned_from_lies_anywhere_in_the_clip_and_nothing_follows_it():
+    phase, choose = Phase(steps=1, frames=9, learned_frames=3), random.Random(0)
+    stretches = {learned_stretch(phase, choose) for _ in range(200)}
+    assert stretches == {(first, first + 3) for first in range(1, 7)}
+    assert learned_stretch(Phase(steps=1, frames=9), choose) == (1, 9)

@@ -101,8 +101,20 @@ class Refiner(nn.Module):
         if self.correction.bias is not None:
             nn.init.zeros_(self.correction.bias)
 
-    def forward(self, frames: Tensor, coarse: Tensor, moved: MovedMasks, likeness: Likeness) -> Refined:
-        """Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits; H and W multiples of 16."""
+    def forward(
+        self,
+        frames: Tensor,
+        coarse: Tensor,
+        moved: MovedMasks,
+        likeness: Likeness,
+        *,
+        restraint: float | None = None,
+    ) -> Refined:
+        """Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits; H and W multiples of 16.
+
+        `restraint` is the share of the correction that counts, with likeness added as outside training. None: all of
+        it and no likeness in training, RESTRAINT of it outside.
+        """
         objects = coarse.shape[1]
         trusted = moved.masks.float().clamp(1 - SUREST, SUREST).logit()
         trust = self.trust.float()
@@ -119,9 +131,10 @@ class Refiner(nn.Module):
             x = self.up[level](torch.cat((doubled, levels[level]), dim=1))
         correction = F.pixel_shuffle(self.correction(x), 2)[:, 0].unflatten(0, (-1, objects))
         presence = self.presence(summary)[:, 0].unflatten(0, (-1, objects))
-        if self.training:
+        if self.training and restraint is None:
             return Refined(logits=prior + correction.float(), presence=presence.float())
-        logits = prior + RESTRAINT * correction.float() + RELIANCE * likeness.scores.float()
+        share = RESTRAINT if restraint is None else restraint
+        logits = prior + share * correction.float() + RELIANCE * likeness.scores.float()
         return Refined(logits=logits, presence=presence.float())
 
 

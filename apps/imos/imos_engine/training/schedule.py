@@ -1,6 +1,7 @@
 """Where a run stands, and what that means for learning rate and loss. Pure functions."""
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -61,6 +62,14 @@ def learning_rate(phase: Phase, done: float) -> float:
     start, end = phase.learning_rate
     rise = min(1.0, (done + 1e-3) / phase.warm_up) if phase.warm_up else 1.0
     return rise * (end + (start - end) * (1 + math.cos(math.pi * done)) / 2)
+
+
+def learned_stretch(phase: Phase, choose: random.Random) -> tuple[int, int]:
+    """The first frame of a clip that is learned from, and how many frames are looked at in all."""
+    if phase.learned_frames is None:
+        return 1, phase.frames
+    first = choose.randint(1, phase.frames - phase.learned_frames)
+    return first, first + phase.learned_frames
 
 
 def hardest_share(phase: Phase, done: float) -> float:
