@@ -166,7 +166,7 @@ class _Run:
         state.set_learning_rate(learning_rate(phase, done))
         loss_sum = 0.0
         for whole in batches:
-            first, frames = learned_stretch(phase, choose)
+            first, frames = learned_stretch(phase, choose, whole.ends)
             batch = whole.up_to(frames).to(state.device)
             plan = random_plan(frames, phase.reference_frames, config.deep_update_probability, choose)
             restraint = None if config.restraint is None else choose.uniform(*config.restraint)
