@@ -130,6 +130,15 @@ def test_a_checkpoint_of_another_kind_of_run_is_refused(tmp_path, tiny_weights):
         run(other, tmp_path, tiny_weights)
 
 
+def test_a_checkpoint_of_an_older_version_whose_settings_are_gone_is_gone_on_with(tmp_path, tiny_weights):
+    run(TWO_PHASES, tmp_path, tiny_weights, should_stop=stop_after(1))
+    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    checkpoint["config"]["no longer"] = True
+    torch.save(checkpoint, tmp_path / "checkpoint.pt")
+    run(TWO_PHASES, tmp_path, tiny_weights)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["position"]["total_steps"] == 4
+
+
 def test_two_runs_from_random_weights_begin_alike_and_leave_the_callers_generator_alone(tmp_path):
     config = recipe(Phase(steps=1), seed=3)
     torch.manual_seed(11)

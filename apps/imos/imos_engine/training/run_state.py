@@ -1,7 +1,7 @@
 """Everything that a run needs to go on where it stopped."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,8 @@ class RunState:
         Raises:
             ValueError: they have.
         """
-        before = config_from_dict(state["config"])
+        known = {item.name for item in fields(TrainingConfig)}  # of an older version's others, none matters here
+        before = config_from_dict({name: value for name, value in state["config"].items() if name in known})
         if before.network != self.config.network:
             raise ValueError(
                 f"the checkpoint holds the network {before.network!r}, not {self.config.network!r}; "
