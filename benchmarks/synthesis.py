@@ -236,7 +236,6 @@ EFFECTS: dict[str, Effect] = {
     "highlights": lambda rng, scene, studio, image: image + endoscope.highlights(rng, scene, studio),
     "vessels": lambda rng, scene, studio, image: image * endoscope.vessels(rng, scene, studio)[..., 1],
     "damage": damaged,
-    "random filter": lambda rng, _, __, image: camera.refilter(rng, image),
 }
 
 

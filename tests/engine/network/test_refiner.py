@@ -124,12 +124,3 @@ def test_outside_training_likeness_moves_the_mask_towards_what_looks_like_the_ob
     assert bool((gained * likeness.scores >= 0).all())
     assert float(gained.abs().max()) > 0.1
     torch.testing.assert_close(untrained.train()(frames, coarse, moved, likeness).logits, without)
-
-
-@torch.no_grad()
-def test_restraint_scales_the_correction_alone():
-    module = refiner(random=True)
-    none, half, whole = (module(*inputs(), restraint=share).logits for share in (0.0, 0.5, 1.0))
-    torch.testing.assert_close(half, (none + whole) / 2)
-    torch.testing.assert_close(none, refiner()(*inputs()).logits)  # an untrained one corrects nothing
-    assert not torch.allclose(none, whole)

@@ -8,7 +8,6 @@ from imos_engine.config import RefinerConfig
 from imos_engine.network import ImosNetwork
 from imos_engine.training.clip_step import ClipConditions, clip_loss, follow_clip, random_plan, regular_plan
 from imos_engine.training.clips import collate
-from imos_engine.training.loop import set_training_mode
 from imos_engine.training.recipe import Trainable
 
 from .conftest import TINY, MovingSquares
@@ -121,39 +120,3 @@ def test_an_object_that_has_left_is_learned_to_be_absent(refined_network):
         optimizer.step()
     after = follow_clip(refined_network, batch, conditions).presence[-1]
     assert bool((after < before - 0.5).all())
-
-
-def test_frames_that_are_only_followed_change_neither_predictions_nor_loss_and_leave_no_gradient(network):
-    set_training_mode(network, freeze_batch_norm=True)
-    batch = batch_of(0, 1, frames=7)
-    conditions = ClipConditions(plan=regular_plan(7, 2), top_k=30)
-    blind = replace(conditions, first_learned=4)
-    whole, followed = (follow_clip(network, batch, one) for one in (conditions, blind))
-    for one, other in zip(whole.logits, followed.logits, strict=True):
-        torch.testing.assert_close(other, one)
-    assert [logits.requires_grad for logits in followed.logits] == [False] * 3 + [True] * 3
-    loss, _ = clip_loss(network, batch, blind)
-    batch.masks[:, 1:4] = 1 - batch.masks[:, 1:4]
-    torch.testing.assert_close(clip_loss(network, batch, blind)[0], loss)
-    assert not torch.allclose(clip_loss(network, batch, conditions)[0], loss)
-
-
-def test_gradients_still_reach_the_seed_over_frames_that_are_only_followed(network):
-    batch = batch_of(0, frames=6)
-    loss, _ = clip_loss(network, batch, ClipConditions(plan=regular_plan(6, 3), top_k=None, first_learned=5))
-    loss.backward()
-    gradient = network.value_encoder.conv1.weight.grad
-    assert gradient is not None
-    assert float(gradient.abs().sum()) > 0
-
-
-def test_a_restrained_correction_is_carried_on(refined_network):
-    torch.nn.init.normal_(refined_network.refiner.correction.weight, std=0.5)
-    set_training_mode(refined_network, freeze_batch_norm=True)
-    batch, plan = batch_of(0), regular_plan(4, 2)
-    restrained = follow_clip(refined_network, batch, ClipConditions(plan=plan, top_k=30, restraint=0.5))
-    in_training = follow_clip(refined_network, batch, ClipConditions(plan=plan, top_k=30))
-    at_inference = follow_clip(refined_network.eval(), batch, ClipConditions(plan=plan, top_k=30))
-    for one, other, free in zip(restrained.logits, at_inference.logits, in_training.logits, strict=True):
-        torch.testing.assert_close(one, other)
-        assert not torch.allclose(one, free)

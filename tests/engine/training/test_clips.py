@@ -98,16 +98,3 @@ def test_a_random_clip_says_whether_its_objects_taper():
     made = SyntheticClip(frames=np.zeros((2, 3, 4, 4), np.float32), labels=np.zeros((2, 4, 4), np.uint8), modality="ct")
     assert labelled(made).tapers
     assert not labelled(replace(made, modality="em")).tapers
-
-
-def test_a_batch_tells_when_objects_end_and_can_be_cut_short():
-    labels = np.zeros((5, 16, 16), np.uint8)
-    labels[:3, 4:8, 4:8] = 1  # ends on frame 3
-    labels[[0, 2, 3, 4], 10:14, 10:14] = 2  # ends on frame 1, comes back
-    clip = LabelledClip(frames=np.random.default_rng(0).random((5, 3, 16, 16), dtype=np.float32), labels=labels)
-    batch = collate([clip])
-    assert batch.ends == [1, 3]
-    short = batch.up_to(3)
-    assert short.ends == [1]
-    assert [part.shape[1] for part in (short.frames, short.masks, short.flow)] == [3, 3, 3]
-    assert torch.equal(short.frames, batch.frames[:, :3])

@@ -27,9 +27,6 @@ TWO_PHASES = recipe(
 )
 
 
-STRETCHES = recipe(Phase(steps=4, frames=6, learned_frames=2, size=32, batch=1), restraint=(0.3, 1.0))
-
-
 def stop_after(steps):
     asked = []
     return lambda: asked.append(1) or len(asked) >= steps
@@ -39,11 +36,11 @@ def run(config, folder, weights, **options):
     return train(config, output_dir=folder, weights=weights, source=MovingSquares, **options)
 
 
-@pytest.mark.parametrize(("config", "stop"), [(TWO_PHASES, 1), (TWO_PHASES, 2), (TWO_PHASES, 3), (STRETCHES, 2)])
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path, tiny_weights, config, stop):
-    whole = load_network(run(config, tmp_path / "whole", tiny_weights)).state_dict()
-    run(config, tmp_path / "parts", tiny_weights, should_stop=stop_after(stop))
-    resumed = load_network(run(config, tmp_path / "parts", tiny_weights)).state_dict()
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path, tiny_weights, stop):
+    whole = load_network(run(TWO_PHASES, tmp_path / "whole", tiny_weights)).state_dict()
+    run(TWO_PHASES, tmp_path / "parts", tiny_weights, should_stop=stop_after(stop))
+    resumed = load_network(run(TWO_PHASES, tmp_path / "parts", tiny_weights)).state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     checkpoints = [torch.load(tmp_path / part / "checkpoint.pt", weights_only=True) for part in ("whole", "parts")]
     assert all(torch.equal(value, checkpoints[1]["network"][name]) for name, value in checkpoints[0]["network"].items())

@@ -1,16 +1,7 @@
-import random
-
 import pytest
 
 from imos_engine.training.recipe import Phase
-from imos_engine.training.schedule import (
-    Position,
-    hardest_share,
-    learned_stretch,
-    learning_rate,
-    progress,
-    whole_progress,
-)
+from imos_engine.training.schedule import Position, hardest_share, learning_rate, progress, whole_progress
 
 PHASE = Phase(steps=100, learning_rate=(1e-3, 1e-5), warm_up=0.1, hardest_pixels=(1.0, 0.2))
 
@@ -44,19 +35,3 @@ def test_the_whole_run_is_done_when_all_phases_are_and_weighs_them_by_their_minu
     assert whole_progress(phases, Position(phase=0, minutes=15.0)) == pytest.approx(0.375)
     assert whole_progress(phases, Position(phase=1, minutes=5.0)) == pytest.approx(0.875)
     assert whole_progress(phases, Position(phase=2)) == 1.0
-
-
-def test_what_is_learned_from_lies_anywhere_in_the_clip_and_nothing_follows_it():
-    phase, choose = Phase(steps=1, frames=9, learned_frames=3), random.Random(0)
-    stretches = {learned_stretch(phase, choose) for _ in range(200)}
-    assert stretches == {(first, first + 3) for first in range(1, 7)}
-    assert learned_stretch(Phase(steps=1, frames=9), choose) == (1, 9)
-
-
-def test_most_stretches_hold_the_end_of_an_object_where_there_is_one():
-    phase, choose = Phase(steps=1, frames=40, learned_frames=4), random.Random(0)
-    found = [learned_stretch(phase, choose, [25]) for _ in range(400)]
-    held = [first <= 25 < frames for first, frames in found]
-    assert 0.55 < sum(held) / len(held) < 0.8
-    assert {25 - first for (first, _), holds in zip(found, held, strict=True) if holds} == {0, 1, 2, 3}
-    assert {learned_stretch(phase, choose, [39])[1] for _ in range(50)} <= set(range(5, 41))

@@ -142,15 +142,15 @@ class ImosNetwork(nn.Module):
         return unfold_objects(folded, objects), logits, probabilities
 
     def refine(
-        self, frames: Tensor, coarse: Tensor, moved: MovedMasks, likeness: Likeness, *, restraint: float | None = None
+        self, frames: Tensor, coarse: Tensor, moved: MovedMasks, likeness: Likeness
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Sharper masks from what `decode` gave, what neighbouring frames say and what the seeds look like.
 
-        Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits of the objects. `restraint` is the refiner's.
+        Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits of the objects.
         Returns: aggregated logits and probabilities (B, K+1, H, W), and the logit of each object's presence (B, K).
         """
         if self.refiner is None:
             raise ValueError("this network has no refiner; ask `network.refiner` before calling refine")
-        refined = self.refiner(frames, coarse, moved, likeness, restraint=restraint)
+        refined = self.refiner(frames, coarse, moved, likeness)
         logits, probabilities = aggregate(torch.sigmoid(refined.logits))
         return logits, probabilities, refined.presence

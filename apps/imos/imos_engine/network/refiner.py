@@ -101,20 +101,8 @@ class Refiner(nn.Module):
         if self.correction.bias is not None:
             nn.init.zeros_(self.correction.bias)
 
-    def forward(
-        self,
-        frames: Tensor,
-        coarse: Tensor,
-        moved: MovedMasks,
-        likeness: Likeness,
-        *,
-        restraint: float | None = None,
-    ) -> Refined:
-        """Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits; H and W multiples of 16.
-
-        `restraint` is the share of the correction that counts, with likeness added as outside training. None: all of
-        it and no likeness in training, RESTRAINT of it outside.
-        """
+    def forward(self, frames: Tensor, coarse: Tensor, moved: MovedMasks, likeness: Likeness) -> Refined:
+        """Shapes: frames (B, 3, H, W), coarse (B, K, H, W) logits; H and W multiples of 16."""
         objects = coarse.shape[1]
         trusted = moved.masks.float().clamp(1 - SUREST, SUREST).logit()
         trust = self.trust.float()
@@ -131,10 +119,9 @@ class Refiner(nn.Module):
             x = self.up[level](torch.cat((doubled, levels[level]), dim=1))
         correction = F.pixel_shuffle(self.correction(x), 2)[:, 0].unflatten(0, (-1, objects))
         presence = self.presence(summary)[:, 0].unflatten(0, (-1, objects))
-        if self.training and restraint is None:
+        if self.training:
             return Refined(logits=prior + correction.float(), presence=presence.float())
-        share = RESTRAINT if restraint is None else restraint
-        logits = prior + share * correction.float() + RELIANCE * likeness.scores.float()
+        logits = prior + RESTRAINT * correction.float() + RELIANCE * likeness.scores.float()
         return Refined(logits=logits, presence=presence.float())
 
 

@@ -47,26 +47,6 @@ def through_slab(frames: FloatArray) -> FloatArray:
     return np.asarray(0.5 * frames[::2] + 0.25 * before + 0.25 * after, np.float32)
 
 
-def refilter(rng: np.random.Generator, frames: FloatArray) -> FloatArray:
-    """Seen through a random filter, the same for the whole clip: other textures and edges, the same outlines.
-
-    After Xu et al., Robust and Generalizable Visual Representation Learning via Random Convolutions, ICLR 2021
-    (arXiv 2007.13003). Shapes: frames (T, H, W) or (T, H, W, 3), before and after.
-    """
-    width = int(rng.choice((1, 3, 5, 7)))
-    colours = frames.shape[3] if frames.ndim == 4 else 1
-    kernels = rng.standard_normal((colours, colours, width, width)).astype(np.float32) / width
-    planes = frames.reshape(*frames.shape[:3], colours)
-    seen = np.empty_like(planes)
-    for frame, answer in zip(planes, seen, strict=True):
-        for colour, kernel in enumerate(kernels):
-            parts = [cv2.filter2D(np.ascontiguousarray(frame[..., i]), -1, one) for i, one in enumerate(kernel)]
-            answer[..., colour] = sum(parts[1:], parts[0])
-    seen = (seen - seen.mean()) * (frames.std() / (seen.std() + np.float32(1e-6))) + frames.mean()
-    share = np.float32(rng.uniform(0.2, 0.75))
-    return np.asarray((1 - share) * frames + share * seen.reshape(frames.shape), np.float32)
-
-
 def regrade(rng: np.random.Generator, frames: FloatArray, *, may_invert: bool) -> FloatArray:
     """Random window, gamma and inversion, the same for the whole clip; result in [0, 1]."""
     stride = (slice(None), slice(None, None, 3), slice(None, None, 3))

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import recipes
 from .anatomy import Anatomy, Group, LabelArray
-from .camera import enlarge, refilter, regrade, through_slab
+from .camera import enlarge, regrade, through_slab
 from .endings import end_objects
 from .endoscope import endoscopy
 from .fields import Coordinates, FloatArray
@@ -66,7 +66,6 @@ class SynthesisConfig:
     largest_enlargement: float = 6.0  # how coarse the pixels of a clip may be
     ending_share: float = 0.35  # clips in which an object is made to end, of those where none ends by itself
     patchwork_share: float = 0.55  # objects that are made of several tissues
-    filter_share: float = 0.3  # clips that are seen through a random filter
     static: bool = False  # each frame is frame 0 moved and deformed at random, as for the method's first phase
     thick_share: float = 0.25  # CT and MR clips whose slices are so thick that what lies between them shows
 
@@ -81,7 +80,7 @@ class SynthesisConfig:
             raise ValueError(f"max_gap must be at least 1 slice, got {self.max_gap}")
         if not 0 < self.correlation[0] <= self.correlation[1]:
             raise ValueError(f"correlation must be two increasing lengths above 0 slices, got {self.correlation}")
-        for name in ("foreign_share", "ending_share", "patchwork_share", "thick_share", "filter_share"):
+        for name in ("foreign_share", "ending_share", "patchwork_share", "thick_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
         if self.largest_enlargement < 1:
@@ -137,7 +136,6 @@ class SequenceGenerator:
             image = through_slab(image) if thick else image
             largest = min(settings.largest_enlargement, LARGEST_ENLARGEMENT.get(modality, np.inf))
             image = enlarge(rng, image, random_enlargement(rng, labels, largest))
-            image = refilter(rng, image) if rng.random() < settings.filter_share else image
             image = regrade(rng, image, may_invert=modality in ("ct", "mr", "em"))
             visible = visible_objects(image[0], labels[0])
             if visible:

@@ -58,10 +58,6 @@ class Followed(NamedTuple):
     logits: list[Tensor]  # (B, K+1, H, W) of background and objects; padded channels are -inf
     presence: list[Tensor]  # (B, K) logits of the object being in the frame; empty without a refiner
 
-    def since(self, frame: int) -> "Followed":
-        """Without the frames before this one, which is 1 or more."""
-        return Followed(self.logits[frame - 1 :], self.presence[frame - 1 :])
-
 
 @dataclass(frozen=True, kw_only=True)
 class ClipConditions:
@@ -69,8 +65,6 @@ class ClipConditions:
 
     plan: ClipPlan
     top_k: int | None  # memory pixels each query pixel reads; None reads all
-    first_learned: int = 1  # the first frame that is learned from; those before it, but for the seed, leave no gradient
-    restraint: float | None = None  # share of the refiner's correction that counts; None: what its mode says
     disturbance: Callable[[Tensor], Tensor] = lambda flow: flow  # what training does to the flow of a frame
 
 
@@ -82,7 +76,10 @@ def follow_clip(network: ImosNetwork, batch: Batch, conditions: ClipConditions) 
     frames, valid, plan = batch.frames, batch.valid, conditions.plan
     seed = batch.masks[:, 0]
     clips, length = frames.shape[:2]
-    at = _encoded(network, frames, conditions.first_learned)
+    # Time first, so that one frame of all clips is one slice of the features.
+    pixels = frames.transpose(0, 1).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    features = network.encode_frames(pixels)
+    at = [features[index * clips : (index + 1) * clips] for index in range(length)]
     hidden = network.initial_hidden(clips, seed.shape[1], *at[0].key.shape[-2:])
     value, hidden = network.encode_values(frames[:, 0], at[0].f16, seed, hidden, deep_update=True)
     values, known = {0: value}, [seed]
@@ -90,43 +87,24 @@ def follow_clip(network: ImosNetwork, batch: Batch, conditions: ClipConditions) 
     followed = Followed([], [])
     for index in range(1, length):
         deep = index in plan.deep_updates
-        learned = torch.is_grad_enabled() and index >= conditions.first_learned
-        with torch.set_grad_enabled(memory_learns and learned):
+        with torch.set_grad_enabled(memory_learns and torch.is_grad_enabled()):
             read = plan.references[index]
             readout = _read([at[i] for i in read], [values[i] for i in read], at[index], top_k=conditions.top_k)
             update_hidden = not deep and index < length - 1
             hidden, logits, _ = network.decode(at[index], readout, hidden, update_hidden=update_hidden)
         if likeness is not None:
-            with torch.set_grad_enabled(learned):
-                moved = moved_masks(frames[:, index], _neighbours(batch, known, index, conditions))
-                coarse = logits[:, 1:].masked_fill(~valid[..., None, None], NOWHERE)
-                logits, _, presence = network.refine(
-                    frames[:, index], coarse, moved, likeness[index], restraint=conditions.restraint
-                )
+            moved = moved_masks(frames[:, index], _neighbours(batch, known, index, conditions))
+            coarse = logits[:, 1:].masked_fill(~valid[..., None, None], NOWHERE)
+            logits, _, presence = network.refine(frames[:, index], coarse, moved, likeness[index])
             followed.presence.append(presence)
         followed.logits.append(without_padding(logits.float(), valid))
         known.append(followed.logits[-1].softmax(dim=1)[:, 1:])
         if index in plan.memory_frames:
-            with torch.set_grad_enabled(memory_learns and learned):
+            with torch.set_grad_enabled(memory_learns and torch.is_grad_enabled()):
                 values[index], hidden = network.encode_values(
                     frames[:, index], at[index].f16, known[index], hidden, deep_update=deep
                 )
     return followed
-
-
-def _encoded(network: ImosNetwork, frames: Tensor, first_learned: int) -> list[FrameFeatures]:
-    """What the network knows of every frame; that of frames which are only followed leaves no gradient."""
-    clips, length = frames.shape[:2]
-    learned = [0, *range(first_learned, length)]
-    found: dict[int, FrameFeatures] = {}
-    for indices, with_gradient in ((learned, torch.is_grad_enabled()), (range(1, first_learned), False)):
-        if indices:
-            # Time first, so that one frame of all clips is one slice of the features.
-            pixels = frames[:, list(indices)].transpose(0, 1).flatten(0, 1)
-            with torch.set_grad_enabled(with_gradient):
-                features = network.encode_frames(pixels.contiguous(memory_format=torch.channels_last))
-            found |= {index: features[at * clips : (at + 1) * clips] for at, index in enumerate(indices)}
-    return [found[index] for index in range(length)]
 
 
 def _likeness(batch: Batch) -> list[Likeness]:
@@ -150,18 +128,17 @@ def _neighbours(batch: Batch, known: Sequence[Tensor], index: int, conditions: C
 def clip_loss(
     network: ImosNetwork, batch: Batch, conditions: ClipConditions, *, hardest: float = 1.0
 ) -> tuple[Tensor, Followed]:
-    """Mean loss of the frames that are learned from, and what was predicted on all frames but the seed."""
+    """Mean loss of frames 1..T-1, and what was predicted on them."""
     followed = follow_clip(network, batch, conditions)
-    learned, masks = followed.since(conditions.first_learned), batch.masks[:, conditions.first_learned :].unbind(1)
     losses = [
-        segmentation_loss(logits, truth, batch.valid, hardest=hardest)
-        for logits, truth in zip(learned.logits, masks, strict=True)
+        segmentation_loss(logits, batch.masks[:, index], batch.valid, hardest=hardest)
+        for index, logits in enumerate(followed.logits, start=1)
     ]
     losses += [
-        PRESENCE_WEIGHT * presence_loss(presence, truth, batch.valid)
-        for presence, truth in zip(learned.presence, masks, strict=False)  # there is none without a refiner
+        PRESENCE_WEIGHT * presence_loss(presence, batch.masks[:, index], batch.valid)
+        for index, presence in enumerate(followed.presence, start=1)
     ]
-    return torch.stack(losses).sum() / len(masks), followed
+    return torch.stack(losses).sum() / len(followed.logits), followed
 
 
 def kept_clip_loss(
@@ -172,15 +149,14 @@ def kept_clip_loss(
     Truth plays no part: where the other one errs, it is to err alike (Learning without Forgetting, arXiv 1606.09282).
     """
     with torch.no_grad():
-        kept = follow_clip(former, batch, conditions).since(conditions.first_learned)
+        kept = follow_clip(former, batch, conditions)
     followed = follow_clip(network, batch, conditions)
-    learned = followed.since(conditions.first_learned)
-    pairs = zip(learned.logits, kept.logits, strict=True)
+    pairs = zip(followed.logits, kept.logits, strict=True)
     losses = [KEPT_WEIGHT * kept_loss(now, before, batch.valid) for now, before in pairs]
-    for now, before in zip(learned.presence, kept.presence, strict=True):
+    for now, before in zip(followed.presence, kept.presence, strict=True):
         apart = F.binary_cross_entropy_with_logits(now.float(), before.float().sigmoid(), reduction="none")
         losses.append(PRESENCE_WEIGHT * (apart * batch.valid).sum() / batch.valid.sum().clamp(min=1))
-    return torch.stack(losses).sum() / len(learned.logits), followed
+    return torch.stack(losses).sum() / len(followed.logits), followed
 
 
 def _read(memory: list[FrameFeatures], values: list[Tensor], query: FrameFeatures, *, top_k: int | None) -> Tensor:

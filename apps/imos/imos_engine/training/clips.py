@@ -1,7 +1,7 @@
 """Batches of clips, made by worker processes. Batch s of a phase depends on seed, phase and s alone."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -50,17 +50,6 @@ class Batch:
     valid: Tensor  # (B, K), False for padding
     flow: Tensor  # (B, T, N, 2, H, W) float32: where each pixel lies in each of the frames NEIGHBOURS back, in pixels
     known: bool = False  # every clip shows what the network knew before
-
-    @property
-    def ends(self) -> list[int]:
-        """Frames on which an object of any clip is there no more, having been there on the frame before, ascending."""
-        present = self.masks.flatten(3).any(3)  # (B, T, K)
-        gone = (present[:, :-1] & ~present[:, 1:]).any(2).any(0)
-        return [index + 1 for index in gone.nonzero()[:, 0].tolist()]
-
-    def up_to(self, frames: int) -> "Batch":
-        """The first frames of every clip."""
-        return replace(self, frames=self.frames[:, :frames], masks=self.masks[:, :frames], flow=self.flow[:, :frames])
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""

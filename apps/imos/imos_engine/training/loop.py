@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from imos_engine.training.recipe import Phase, TrainingConfig
 from imos_engine.training.recomputation import recomputed
 from imos_engine.training.run_folder import WEIGHTS_NAME, RunFolder, run_folder_path
 from imos_engine.training.run_state import RunState, read_checkpoint, start_run
-from imos_engine.training.schedule import hardest_share, learned_stretch, learning_rate, progress
+from imos_engine.training.schedule import hardest_share, learning_rate, progress
 from imos_engine.training.validation import held_out_clips, object_scores
 
 logger = logging.getLogger(__name__)
@@ -162,22 +162,19 @@ class _Run:
         state, config = self.state, self.config
         done = progress(phase, state.position)
         choose = random.Random(f"{config.seed}/{state.position.phase}/{state.position.step}")
-        set_training_mode(state.network, freeze_batch_norm=config.freeze_batch_norm)
+        set_training_mode(state.network, freeze_batch_norm=config.freeze_batch_norm, restrained=config.restrained)
         state.set_learning_rate(learning_rate(phase, done))
         loss_sum = 0.0
-        for whole in batches:
-            first, frames = learned_stretch(phase, choose, whole.ends)
-            batch = whole.up_to(frames).to(state.device)
-            plan = random_plan(frames, phase.reference_frames, config.deep_update_probability, choose)
-            restraint = None if config.restraint is None else choose.uniform(*config.restraint)
+        for batch in (batch.to(state.device) for batch in batches):
+            plan = random_plan(phase.frames, phase.reference_frames, config.deep_update_probability, choose)
             # The plan is every process's, so that all take equally long; what disturbs the clips is each one's own.
             disturbance = Disturbance(random.Random(choose.getrandbits(63) + self.processes.rank))
-            conditions = ClipConditions(plan=plan, top_k=config.top_k, first_learned=first, restraint=restraint)
             with state.autocast(), recomputed(state.network, enabled=config.gradient_checkpointing):
                 if self.former is not None and batch.known:
+                    conditions = ClipConditions(plan=plan, top_k=config.top_k)
                     loss, followed = kept_clip_loss(state.network, self.former, batch, conditions)
                 else:
-                    conditions = replace(conditions, disturbance=disturbance)
+                    conditions = ClipConditions(plan=plan, top_k=config.top_k, disturbance=disturbance)
                     loss, followed = clip_loss(state.network, batch, conditions, hardest=hardest_share(phase, done))
             (loss / len(batches)).backward()
             loss_sum += float(loss.detach()) / len(batches)
@@ -222,16 +219,16 @@ def make_validation_clips(config: TrainingConfig, source: SourceFactory) -> list
     return held_out_clips(made, held_out.clips)
 
 
-def set_training_mode(network: ImosNetwork, *, freeze_batch_norm: bool) -> None:
+def set_training_mode(network: ImosNetwork, *, freeze_batch_norm: bool, restrained: bool = False) -> None:
     """Training mode, except for frozen batch norms, which keep their statistics.
 
     Those are the ones whose own weights are not trained and, with `freeze_batch_norm`, all outside adapters, which
-    start from nothing. A refiner that is not trained restrains itself as it will at inference.
+    start from nothing. A refiner that is not trained, or is to learn so, restrains itself as it will at inference.
     """
     network.train()
     if network.refiner is not None:
         learns = any(parameter.requires_grad for parameter in network.refiner.parameters())
-        network.refiner.train(learns)
+        network.refiner.train(learns and not restrained)
     for name, module in network.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             frozen = freeze_batch_norm and ".adapter." not in name

@@ -42,8 +42,6 @@ class Phase:
     steps: int | None = None  # optimizer steps
     minutes: float | None = None  # wall-clock minutes, pauses between two runs left out
     frames: int = 3  # frames of a clip, the seed included
-    learned_frames: int | None = None  # consecutive frames per clip that are learned from, at a random place; those
-    # before them are followed without gradients, those after them left out; None: all
     size: int = 128  # pixels, height and width of a frame; a multiple of 16
     batch: int = 8  # clips per forward pass
     accumulate: int = 1  # forward passes per optimizer step
@@ -62,8 +60,6 @@ class Phase:
             raise ValueError(f"a phase must be longer than nothing, got steps={self.steps}, minutes={self.minutes}")
         if self.frames < 2 or self.reference_frames < 1:
             raise ValueError(f"a clip needs 2 frames and 1 reference, got {self.frames} and {self.reference_frames}")
-        if self.learned_frames is not None and not 0 < self.learned_frames < self.frames:
-            raise ValueError(f"learned_frames must lie between 1 and {self.frames - 1}, got {self.learned_frames}")
         if self.size < 32 or self.size % 16:
             raise ValueError(f"size must be a multiple of 16 pixels and at least 32, got {self.size}")
         if min(self.batch, self.accumulate, self.max_objects) < 1:
@@ -98,8 +94,7 @@ class TrainingConfig:
     trainable: Trainable = Trainable.EVERYTHING  # in phases that do not say otherwise
     freeze_batch_norm: bool = False  # keep running statistics, except inside adapters
     refiner_rate: float = 1.0  # learning rate of the refiner over that of all else
-    restraint: tuple[float, float] | None = None  # between which the share of the refiner's correction that counts
-    # is drawn for every batch, likeness counting as at inference; None: all of it, without likeness
+    restrained: bool = False  # the refiner restrains itself while it learns as it will at inference
     precision: Precision = Precision.BFLOAT16  # of the convolutions; similarities and losses are float32
     gradient_checkpointing: bool = False  # compute again what gradients need: less memory, more time
     weight_decay: float = 0.05
@@ -121,8 +116,6 @@ class TrainingConfig:
             raise ValueError(f"validation.seed must differ from seed, both are {self.seed}")
         if not 0 <= self.deep_update_probability <= 1 or not 0 <= self.average_decay < 1:
             raise ValueError("deep_update_probability must lie in [0, 1] and average_decay in [0, 1)")
-        if self.restraint is not None and not 0 <= self.restraint[0] <= self.restraint[1]:
-            raise ValueError(f"restraint must be two increasing shares, got {self.restraint}")
         snapshots = 1 if self.keep_snapshots is None else self.keep_snapshots
         intervals = self.validation.every, self.checkpoint_every, self.log_every, snapshots
         if min(intervals) < 1 or self.workers < 0:
@@ -166,8 +159,6 @@ def config_from_dict(plain: Mapping[str, Any]) -> TrainingConfig:
         values["trainable"] = _trainable(values["trainable"])
     if "precision" in values:
         values["precision"] = Precision(values["precision"])
-    if values.get("restraint") is not None:
-        values["restraint"] = tuple(values["restraint"])
     if values.get("top_k") == "all":  # TOML has no null
         values["top_k"] = None
     return TrainingConfig(**values)

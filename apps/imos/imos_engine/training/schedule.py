@@ -1,13 +1,10 @@
 """Where a run stands, and what that means for learning rate and loss. Pure functions."""
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .recipe import Phase
-
-ENDS_SOUGHT = 0.6  # share of the stretches learned from that hold the end of an object, where one ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,23 +61,6 @@ def learning_rate(phase: Phase, done: float) -> float:
     start, end = phase.learning_rate
     rise = min(1.0, (done + 1e-3) / phase.warm_up) if phase.warm_up else 1.0
     return rise * (end + (start - end) * (1 + math.cos(math.pi * done)) / 2)
-
-
-def learned_stretch(phase: Phase, choose: random.Random, ends: Sequence[int] = ()) -> tuple[int, int]:
-    """The first frame of a clip that is learned from, and how many frames are looked at in all.
-
-    `ends` are frames on which an object is gone for the first time. They are what is learned hardest, and rare: where
-    there are any, a share of ENDS_SOUGHT of the stretches holds one.
-    """
-    if phase.learned_frames is None:
-        return 1, phase.frames
-    last = phase.frames - phase.learned_frames
-    anywhere, sought, which, before = choose.randint(1, last), choose.random(), choose.random(), choose.random()
-    first = anywhere
-    if ends and sought < ENDS_SOUGHT:
-        end = ends[int(which * len(ends))]
-        first = min(max(end - int(before * phase.learned_frames), 1), last)
-    return first, first + phase.learned_frames
 
 
 def hardest_share(phase: Phase, done: float) -> float:

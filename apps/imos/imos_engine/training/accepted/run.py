@@ -17,7 +17,6 @@ from imos_engine.network import ImosNetwork
 from imos_engine.network.adapter_weights import AdapterWeights, adapter_weights, wearing
 from imos_engine.network.checkpoint import load_network, save_network
 from imos_engine.network.inference import native_precision
-from imos_engine.network.refiner import RESTRAINT
 from imos_engine.training.accepted.clip_source import AcceptedClips
 from imos_engine.training.clips import ClipSource
 from imos_engine.training.loop import FORMER_NAME, train
@@ -92,7 +91,7 @@ def recipe_for(
         trainable=Trainable("+".join(("adapters", *sorted(parts)))),
         freeze_batch_norm=True,
         refiner_rate=settings.refiner_rate,
-        restraint=(RESTRAINT, RESTRAINT),
+        restrained=True,
         precision=native_precision(device),
         gradient_checkpointing=settings.gradient_checkpointing,
         average_decay=0.95,
