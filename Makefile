@@ -22,7 +22,7 @@ demo: $(STAMP)  ## one scribbled slice of a real volume -> the volume, saved, sc
 	@$(BIN)/python -m scripts.demo $(if $(STUDIES),--studies "$(STUDIES)") $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 test: $(STAMP)  ## run all tests; those in OHIF install Debian's Orthanc and Chromium where they may, else skip
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 serve: $(STAMP)  ## start the server for your images: make serve STUDIES=folder [HOST=127.0.0.1 PORT=8000 CONF="key value"]
 	@test -n "$(STUDIES)" || { echo 'Which images? Say: make serve STUDIES=/folder/with/nifti/files (or a DICOMweb address)' >&2; exit 2; }

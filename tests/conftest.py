@@ -12,15 +12,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 TAKE_LONGEST = ("tests/ohif", "tests/app", "tests/benchmarks")  # begun first, so that no process waits for them
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Skip what needs a CUDA device where there is none; keep together what shares a server, the longest first."""
+    """Skip what needs a CUDA device where there is none; begin with what takes longest."""
     for item in items:
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
-        path = item.path.relative_to(REPOSITORY)
-        shares_all = path.parts[1] == "ohif"  # one Orthanc, installed once
-        item.add_marker(pytest.mark.xdist_group(str(path.parent if shares_all else path)))
     items.sort(key=lambda item: not str(item.path.relative_to(REPOSITORY)).startswith(TAKE_LONGEST))
 
 

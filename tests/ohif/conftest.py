@@ -1,6 +1,10 @@
 """Orthanc and our app on it, for all tests of OHIF; what is missing is installed, or the tests skip and say why."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
+from filelock import FileLock
 
 from scripts.ohif.debian import ORTHANC_FILES, NotInstalledError, install_missing
 from scripts.ohif.orthanc import running_orthanc
@@ -19,9 +23,10 @@ def pytest_collection_modifyitems(items):
 
 
 def installed(files):
-    """Skip where Debian's packages cannot be had."""
+    """Skip where Debian's packages cannot be had; one process of the tests installs at a time."""
     try:
-        install_missing(files)
+        with FileLock(Path(tempfile.gettempdir()) / "imos-tests-install.lock"):
+            install_missing(files)
     except NotInstalledError as error:
         pytest.skip(str(error))
 
