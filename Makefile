@@ -21,8 +21,9 @@ help:  ## list the verbs
 demo: $(STAMP)  ## one scribbled slice of a real volume -> the volume, saved, scored, drawn [STUDIES=folder SEEDS=file]
 	@$(BIN)/python -m scripts.demo $(if $(STUDIES),--studies "$(STUDIES)") $(if $(SEEDS),--seeds "$(SEEDS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
+# Two processes of one thread each: with a pool of threads in each of them the two wait for each other.
 test: $(STAMP)  ## run all tests; those in OHIF install Debian's Orthanc and Chromium where they may, else skip
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 serve: $(STAMP)  ## start the server for your images: make serve STUDIES=folder [HOST=127.0.0.1 PORT=8000 CONF="key value"]
 	@test -n "$(STUDIES)" || { echo 'Which images? Say: make serve STUDIES=/folder/with/nifti/files (or a DICOMweb address)' >&2; exit 2; }
