@@ -7,8 +7,6 @@ import pytest
 import torch
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-
-
 TAKE_LONGEST = ("tests/ohif", "tests/app", "tests/benchmarks")  # begun first, so that no process waits for them
 
 

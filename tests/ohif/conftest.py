@@ -1,8 +1,5 @@
 """Orthanc and our app on it, for all tests of OHIF; what is missing is installed, or the tests skip and say why."""
 
-import tempfile
-from pathlib import Path
-
 import pytest
 from filelock import FileLock
 
@@ -22,17 +19,23 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.timeout(1500))
 
 
-def installed(files):
-    """Skip where Debian's packages cannot be had; one process of the tests installs at a time."""
-    try:
-        with FileLock(Path(tempfile.gettempdir()) / "imos-tests-install.lock"):
-            install_missing(files)
-    except NotInstalledError as error:
-        pytest.skip(str(error))
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """Skips where Debian's packages cannot be had; one process of the tests installs at a time."""
+    lock = FileLock(tmp_path_factory.getbasetemp().parent / "install.lock")  # this run's processes share that folder
+
+    def or_skip(files):
+        try:
+            with lock:
+                install_missing(files)
+        except NotInstalledError as error:
+            pytest.skip(str(error))
+
+    return or_skip
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory):
+def store(tmp_path_factory, installed):
     """The bundled weights on an Orthanc that is empty at first."""
     installed(ORTHANC_FILES)
     folder = tmp_path_factory.mktemp("ohif")

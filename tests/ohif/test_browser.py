@@ -13,7 +13,6 @@ from scripts.ohif.debian import CHROMIUM, CHROMIUM_FILES
 from scripts.ohif.server import study_page
 from tests.ohif.acquisitions import Acquisition, Series, read_back, write_series
 from tests.ohif.brain import coronal_brain, points_around, points_inside
-from tests.ohif.conftest import installed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WINDOW = (-110, 190)  # Hounsfield units that OHIF shows of this CT from black to white: level 40, width 300
@@ -22,7 +21,7 @@ FIRST, SECOND = 11, 17  # slices of the brain that are clicked, one after the ot
 
 
 @pytest.fixture(scope="module")  # while it is open, an event loop runs in this thread: others could start none
-def browser():
+def browser(installed):
     """Debian's Chromium."""
     installed(CHROMIUM_FILES)
     from playwright.sync_api import sync_playwright

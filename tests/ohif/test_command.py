@@ -15,7 +15,6 @@ from scripts.ohif.debian import ORTHANC_FILES, NotInstalledError, install_missin
 from scripts.ohif.upload import NoDicomError, find_dicom
 from scripts.processes import free_port, is_free
 from tests.ohif.acquisitions import Acquisition, write_series
-from tests.ohif.conftest import installed
 from tests.ohif.test_directions import object_at, picture
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -48,7 +47,7 @@ def running(*arguments, **ports):
                 process.kill()
 
 
-def test_the_address_that_is_printed_shows_the_study_until_it_is_stopped(tmp_path):
+def test_the_address_that_is_printed_shows_the_study_until_it_is_stopped(tmp_path, installed):
     installed(ORTHANC_FILES)
     series = write_series(tmp_path / "dicom" / "below", picture(object_at())[:, :, :3], Acquisition(), patient="ANNA")
     (tmp_path / "dicom" / "note.txt").write_text("no DICOM")

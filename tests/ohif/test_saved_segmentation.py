@@ -6,7 +6,6 @@ import numpy as np
 
 from scripts.ohif.debian import CHROMIUM, CHROMIUM_FILES
 from tests.ohif.acquisitions import Acquisition, write_series
-from tests.ohif.conftest import installed
 from tests.ohif.test_directions import BACKGROUND, CENTRE, object_at, picture
 
 SECOND = (12, 30, 11)  # where a second structure is clicked
@@ -29,7 +28,7 @@ READ = """async () => {
 }"""
 
 
-def test_ohif_reads_what_was_saved(store, tmp_path):
+def test_ohif_reads_what_was_saved(store, installed, tmp_path):
     installed(CHROMIUM_FILES)
     from playwright.sync_api import sync_playwright
 
