@@ -184,7 +184,9 @@ def test_accepted_labels_become_a_version_that_serves(site):
     assert "site" in info["models"]["imos"]["config"]["adapter"]
 
 
-def test_uncertainty_of_proposals_is_kept_and_told(site, tmp_path):
+def test_uncertainty_of_proposals_is_kept_and_told(site):
+    for image in IMAGES[:3]:
+        site.accept(image)
     reply = site.server.post("case_3", {**MARKS, "save_label": True, "label_tag": "original"}, query={"output": "json"})
     assert reply.status_code == 200, reply.text
     result = httpx.post(f"{site.server.url}/scoring/imos_uncertainty?run_sync=true", timeout=60)
