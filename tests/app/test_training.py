@@ -59,10 +59,11 @@ class Site:
         )  # fmt: skip
         return self.bank.add(card, adapter_weights(network, parts=("decoder",))).version
 
-    def accept(self, image):
+    def accept(self, *images):
         file = self.server.downloads / "accepted.nii.gz"
         save_nifti(file, BALL.astype(np.uint8))
-        self.server.client.save_label(image, str(file), params={"label_info": [{"name": "liver", "idx": 1}]})
+        for image in images:
+            self.server.client.save_label(image, str(file), params={"label_info": [{"name": "liver", "idx": 1}]})
 
     def train(self, **options):
         return httpx.post(f"{self.server.url}/train/imos", json=options, timeout=30)
@@ -150,8 +151,7 @@ def test_every_strategy_returns_an_image_that_lacks_a_label_and_where_to_begin(s
 
 
 def test_training_stopped_at_any_moment_leaves_what_is_in_force(site):
-    for image in IMAGES[:3]:
-        site.accept(image)
+    site.accept(*IMAGES[:3])
     before = site.bank.published("site")
     assert site.train(steps=5000, replay=0).status_code == 200
     runs = site.bank.folder / "site" / "runs"
@@ -167,8 +167,7 @@ def test_training_stopped_at_any_moment_leaves_what_is_in_force(site):
 
 def test_accepted_labels_become_a_version_that_serves(site):
     """The network of this server cannot be moved in a step, so that the gate finds nothing worse."""
-    for image in IMAGES[:3]:
-        site.accept(image)
+    site.accept(*IMAGES[:3])
     assert site.train(steps=1, replay=0).status_code == 200
     site.wait_for(lambda: site.status()["status"] in ("DONE", "ERROR"), "it did not end")
     assert site.status()["status"] == "DONE", site.status()["details"]
@@ -185,8 +184,7 @@ def test_accepted_labels_become_a_version_that_serves(site):
 
 
 def test_uncertainty_of_proposals_is_kept_and_told(site):
-    for image in IMAGES[:3]:
-        site.accept(image)
+    site.accept(*IMAGES[:3])
     reply = site.server.post("case_3", {**MARKS, "save_label": True, "label_tag": "original"}, query={"output": "json"})
     assert reply.status_code == 200, reply.text
     result = httpx.post(f"{site.server.url}/scoring/imos_uncertainty?run_sync=true", timeout=60)
@@ -203,8 +201,7 @@ def test_training_stopped_while_the_gate_measures_leaves_what_is_in_force(site, 
     """A request that is computed holds it there: the gate makes way for requests as the steps do."""
     write_ball(tmp_path / "case_4.nii.gz", 4)
     site.server.client.upload_image(tmp_path / "case_4.nii.gz", "case_4")
-    for image in (*IMAGES, "case_4"):
-        site.accept(image)
+    site.accept(*IMAGES, "case_4")
     before, versions = site.ask()[1], site.bank.versions("site")
     assert before["name"] == "site"
     assert site.train(steps=2, replay=0).status_code == 200
