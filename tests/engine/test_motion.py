@@ -2,8 +2,10 @@
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
+from imos_engine import motion
 from imos_engine.motion import FlowEstimator, follow, grey_bytes
 
 
@@ -23,6 +25,23 @@ def test_a_shift_is_found_and_followed_back():
     moved = follow(planes, torch.from_numpy(flow)[None])[0, 0].numpy()
     unexplained = np.abs(moved - current)[16:-16, 16:-16].mean()
     assert unexplained < 0.1 * np.abs(neighbour.astype(float) - current)[16:-16, 16:-16].mean()
+
+
+@pytest.mark.parametrize("jump", [(35, 50), (-40, 0), (0, 60)])  # rows and columns, of 200 x 240
+def test_a_jump_of_the_whole_picture_is_found(jump):
+    scene = textured(400, 480)
+    neighbour = scene[100:300, 120:360]
+    current = scene[100 + jump[0] : 300 + jump[0], 120 + jump[1] : 360 + jump[1]]
+    flow = FlowEstimator().origin(np.ascontiguousarray(current), np.ascontiguousarray(neighbour))
+    np.testing.assert_allclose(np.median(flow, axis=(1, 2)), jump[::-1], atol=0.5)
+
+
+def test_a_jump_that_explains_less_is_not_believed(monkeypatch):
+    neighbour = textured()
+    current = np.roll(neighbour, (3, 6), (0, 1))
+    expected = FlowEstimator().origin(current, neighbour)
+    monkeypatch.setattr(motion, "_common_motion", lambda *frames: (40.0, -30.0))
+    np.testing.assert_array_equal(FlowEstimator().origin(current, neighbour), expected)
 
 
 def test_a_frame_of_a_few_pixels_does_not_move():

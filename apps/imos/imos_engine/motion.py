@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+JUMP = 8.0  # pixels of common motion from which the search also begins there: it finds little that is further away
 SHOWN_DEVIATIONS = 2.5  # normalised values beyond these are black and white to the flow
 
 
@@ -21,7 +22,10 @@ def grey_bytes(frames: Tensor) -> npt.NDArray[np.uint8]:
 
 
 class FlowEstimator:
-    """Dense inverse search (Kroeger et al., ECCV 2016, arXiv 1603.03590), as OpenCV implements it."""
+    """Dense inverse search (Kroeger et al., ECCV 2016, arXiv 1603.03590), as OpenCV implements it.
+
+    Where the picture as a whole may have jumped (a camera that was moved), a second search begins from the jump.
+    """
 
     def __init__(self, *, finest_scale: int = 1) -> None:
         """`finest_scale`: 0 searches at full resolution, each further one at half of it."""
@@ -35,9 +39,40 @@ class FlowEstimator:
         """
         if min(current.shape) < 16:  # too few pixels for a patch to be searched
             return np.zeros((2, *current.shape), dtype=np.float32)
-        found = np.zeros((*current.shape, 2), dtype=np.float32)
-        displacement = np.asarray(self._search.calc(current, neighbour, found))
-        return np.ascontiguousarray(np.moveaxis(displacement, 2, 0), dtype=np.float32)
+        found = self._searched(current, neighbour, (0.0, 0.0))
+        jump = _common_motion(current, neighbour)
+        if max(map(abs, jump)) >= JUMP:
+            candidates = found, self._searched(current, neighbour, jump)
+            found = min(candidates, key=lambda flow: _unexplained(current, neighbour, flow))
+        return np.ascontiguousarray(np.moveaxis(found, 2, 0))
+
+    def _searched(
+        self, current: npt.NDArray[np.uint8], neighbour: npt.NDArray[np.uint8], start: tuple[float, float]
+    ) -> npt.NDArray[np.float32]:
+        """The flow (h, w, 2) found from one displacement of all pixels on."""
+        flow = np.empty((*current.shape, 2), dtype=np.float32)
+        flow[:] = start
+        return np.asarray(self._search.calc(current, neighbour, flow), dtype=np.float32)
+
+
+def _common_motion(current: npt.NDArray[np.uint8], neighbour: npt.NDArray[np.uint8]) -> tuple[float, float]:
+    """By how many pixels, along x and y, the picture moved as a whole, by phase correlation at half resolution."""
+    height, width = (length // 2 for length in current.shape)
+    here, there = (cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in (current, neighbour))
+    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
+    (x, y), _ = cv2.phaseCorrelate(here.astype(np.float32), there.astype(np.float32), window)
+    return 2 * x, 2 * y
+
+
+def _unexplained(
+    current: npt.NDArray[np.uint8], neighbour: npt.NDArray[np.uint8], flow: npt.NDArray[np.float32]
+) -> float:
+    """Mean difference in brightness that a flow (h, w, 2) leaves."""
+    rows, columns = np.indices(current.shape, dtype=np.float32)
+    moved = cv2.remap(
+        neighbour, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return float(cv2.absdiff(moved, current).mean())
 
 
 def follow(planes: Tensor, flow: Tensor) -> Tensor:
