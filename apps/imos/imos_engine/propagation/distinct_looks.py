@@ -22,7 +22,7 @@ from imos_engine.propagation.seed_likeness import SeedLikeness
 
 THRESHOLDS = (0.0, 0.2, 0.4, 0.6)  # of likeness, from which the best for the seeds is taken
 DISTINCT = 0.95  # Dice over all seeds with which likeness must redraw them
-LEAST = 0.1  # of the object's mean area on seeds that show it: smaller pieces are accidents
+LEAST = 0.15  # of the object's mean area on seeds that show it: smaller pieces are accidents
 
 
 class _Looks(NamedTuple):
