@@ -13,7 +13,6 @@ from torch import Tensor
 from imos_engine.memory import MemoryStore
 from imos_engine.network import FrameFeatures
 from imos_engine.network.aggregation import aggregate
-from imos_engine.propagation.distinct_looks import DistinctLooks
 from imos_engine.propagation.resizing import Box, FrameGrid
 from imos_engine.propagation.scene import Scene
 from imos_engine.propagation.seed_likeness import SeedLikeness
@@ -51,7 +50,6 @@ class GroupSeeds:
         """Shapes: per seed frame, masks (K, H, W) in the frame's own pixels, 0 or 1, and (K,) which are given."""
         self._scene, self._masks, self._given = scene, masks, given
         self.likeness = SeedLikeness(scene.encoder, scene.windows, masks, given)
-        self.looks = DistinctLooks(scene.encoder, scene.windows.whole, self.likeness, masks, given)
         some_seed = next(iter(masks.values()))
         self.objects, self.device = len(some_seed), some_seed.device
 

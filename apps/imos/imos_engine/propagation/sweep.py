@@ -17,7 +17,7 @@ from imos_engine.network.refiner import Neighbour, moved_masks
 from imos_engine.propagation.group_seeds import GroupSeeds, MemoryEntry, SeedMasks, spread
 from imos_engine.propagation.resizing import FrameGrid
 from imos_engine.propagation.scene import Scene
-from imos_engine.propagation.window import extent_of, extent_on
+from imos_engine.propagation.window import extent_on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,32 +86,26 @@ class Sweep:
         The first frame to be visited must carry a seed.
         """
         is_seed, is_last = index in self._seeds, not upcoming
-        if not is_seed and self._all_gone() and self._seeds.looks.find(index, self._entered) is None:
+        if not is_seed and self._all_gone():
             self._visited.clear()  # what it knew of the place is of no use at the next seed
             return None
-        frame = self._frame(index, self._window(index), upcoming)
-        self._move_hidden(self._last.grid if self._last else None, frame.grid)
-        seed = self._seeds.on(index, frame.grid) if is_seed else None
+        grid = self._window(index)
+        self._move_hidden(grid)
+        seed = self._seeds.on(index, grid) if is_seed else None
+        features = self._scene.encoder.features(index, grid, upcoming)
+        frame = _Frame(index, grid, self._scene.encoder.image(index, grid), features)
         due = self._last_write is None or abs(index - self._last_write) >= self._scene.memory.write_every
         is_due = (is_seed or due) and not is_last
-        update_hidden = not is_due and not is_last
-        probabilities, presence = self._segment(frame, seed, update_hidden=update_hidden)
-        if seed is None:
-            lost = self._entered & ~self._visible(probabilities, presence)
-            shown = self._seeds.looks.find(index, lost)
-            if shown is not None:
-                frame, probabilities, presence = self._look_again(
-                    frame, probabilities, presence, shown, upcoming, update_hidden=update_hidden
-                )
+        probabilities, presence = self._segment(frame, seed, update_hidden=not is_due and not is_last)
         if is_due:
             self._remember(frame, seed, probabilities[1:])
             self._last_write = index
         self._count_absence(probabilities, presence, seed)
         if seed is not None and bool(seed.given[self._entered].all()):
             self._visited.clear()  # what drifted before this seed must not pull at what comes after it
-        self._visited.appendleft(_Visited(index, frame.grid, frame.image, probabilities[1:]))
+        self._visited.appendleft(_Visited(index, grid, frame.image, probabilities[1:]))
         return SweepStep(
-            index=index, grid=frame.grid, probabilities=probabilities, presence=presence,
+            index=index, grid=grid, probabilities=probabilities, presence=presence,
             entered=self._entered.clone(), memory_sizes=self._memory.sizes,
         )  # fmt: skip
 
@@ -123,19 +117,12 @@ class Sweep:
         limit = self._scene.settings.end_after
         return limit is not None and bool((self._absent_frames[self._entered] >= limit).all())
 
-    def _frame(self, index: int, grid: FrameGrid, upcoming: Sequence[int]) -> _Frame:
-        features = self._scene.encoder.features(index, grid, upcoming)
-        return _Frame(index, grid, self._scene.encoder.image(index, grid), features)
-
-    def _visible(self, probabilities: Tensor, presence: Tensor) -> Tensor:
-        """(K,) bool: objects that win pixels and are thought to be present."""
+    def _count_absence(self, probabilities: Tensor, presence: Tensor, seed: SeedMasks | None) -> None:
         objects = probabilities[1:]
         best = objects.amax(0)
         pixels = ((objects == best) & (best > probabilities[0])).flatten(1).sum(1)
-        return (pixels >= self._scene.settings.min_pixels) & (presence >= self._scene.presence_threshold)
-
-    def _count_absence(self, probabilities: Tensor, presence: Tensor, seed: SeedMasks | None) -> None:
-        visible = self._visible(probabilities, presence)
+        settings = self._scene.settings
+        visible = (pixels >= settings.min_pixels) & (presence >= self._scene.presence_threshold)
         if seed is not None:
             visible |= seed.given
         self._absent_frames = torch.where(visible, torch.zeros_like(self._absent_frames), self._absent_frames + 1)
@@ -153,14 +140,14 @@ class Sweep:
             seen = self._scene.motion.moved(seen, index, last.index)
         return windows.following(last.grid, seen.joined(given) if seen and given else seen or given)
 
-    def _move_hidden(self, before: FrameGrid | None, grid: FrameGrid) -> None:
-        """The sensory memory stays where the objects are when the window moves; None: it begins anew."""
+    def _move_hidden(self, grid: FrameGrid) -> None:
+        """The sensory memory stays where the objects are when the window moves."""
         height, width = (side // STRIDE for side in grid.padded_size)
-        if self._hidden is None or before is None:
+        if self._hidden is None or self._last is None:
             self._hidden = self._scene.network.initial_hidden(1, self._objects, height, width)
-        elif before != grid:
+        elif self._last.grid != grid:
             old_height, old_width = self._hidden.shape[-2:]
-            x, y = before.indices(grid.positions(self._device, stride=STRIDE), stride=STRIDE)
+            x, y = self._last.grid.indices(grid.positions(self._device, stride=STRIDE), stride=STRIDE)
             where = torch.stack(((2 * x + 1) / old_width - 1, (2 * y + 1) / old_height - 1), dim=-1)[None]
             folded = self._hidden.flatten(1, 2)
             moved = F.grid_sample(folded, where.to(folded.dtype), padding_mode="zeros", align_corners=False)
@@ -176,49 +163,14 @@ class Sweep:
         predicted = torch.zeros(self._objects + 1, *frame.grid.padded_size, device=self._device)
         predicted[0] = 1
         if expected.any():
-            predicted, presence = self._predict(frame, expected, self._visited, update_hidden=update_hidden)
+            predicted, presence = self._predict(frame, expected, update_hidden=update_hidden)
         if seed is None:
             return predicted, presence
         self._entered |= seed.given
         here = seed.masks.flatten(1).amax(1) > 0.5
         return impose(seed, predicted[1:]), torch.where(seed.given, here.float(), presence)
 
-    def _look_again(
-        self,
-        frame: _Frame,
-        probabilities: Tensor,
-        presence: Tensor,
-        shown: Tensor,
-        upcoming: Sequence[int],
-        *,
-        update_hidden: bool,
-    ) -> tuple[_Frame, Tensor, Tensor]:
-        """The frame in a window around lost objects too, where `shown` (K, H, W) in its own pixels says they are.
-
-        What was found there by looks is the guess from which they are predicted; if nothing comes of it, all stays.
-        """
-        assert self._hidden is not None, "the window is chosen before anything is predicted"
-        back, hidden = shown.flatten(1).any(1), self._hidden.clone()
-        guess = torch.zeros(shown.shape, dtype=probabilities.dtype, device=shown.device)
-        guess[(slice(None), *frame.grid.box.slices)] = frame.grid.restore(probabilities[1:])
-        guess[back] = shown[back].to(guess.dtype)
-        grid = self._scene.windows.around(extent_of((guess > 0.5).any(0).cpu().numpy()))
-        closer, masks = self._frame(frame.index, grid, upcoming), grid.shrink(guess).clamp(0, 1)
-        self._move_hidden(frame.grid, grid)
-        itself = _Visited(frame.index, grid, closer.image, masks)
-        predicted, estimated = self._predict(closer, back, [itself], update_hidden=update_hidden)
-        together = aggregate(torch.where(back[:, None, None], predicted[1:], masks)[None])[1][0]
-        # The estimate knows objects that are followed from frame to frame; looks, which are sure, count as much.
-        seen = torch.where(back, (1 + estimated) / 2, presence)
-        if not (self._visible(together, seen) & back).any():
-            self._hidden = hidden
-            return frame, probabilities, presence
-        return closer, together, seen
-
-    def _predict(
-        self, frame: _Frame, expected: Tensor, visited: Sequence[_Visited], *, update_hidden: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Probabilities (K+1, h, w) and presence (K,) of the expected objects, from the frames `visited` before."""
+    def _predict(self, frame: _Frame, expected: Tensor, *, update_hidden: bool) -> tuple[Tensor, Tensor]:
         assert self._hidden is not None, "the window is chosen before anything is predicted"
         features = frame.features
         height, width = features.key.shape[-2:]
@@ -235,24 +187,22 @@ class Sweep:
                 self._hidden[:, channels] = hidden
         presence = found.new_zeros(self._objects)
         presence[channels] = 1  # without a refiner nothing else is known
-        if network.refiner is not None and visited:
-            found, presence[channels] = self._refine(frame, logits[:, 1:], channels, visited)
+        if network.refiner is not None and self._visited:
+            found, presence[channels] = self._refine(frame, logits[:, 1:], channels)
         probabilities = found.new_zeros(self._objects + 1, *found.shape[2:])
         probabilities[0] = found[0, 0]
         probabilities[channels + 1] = found[0, 1:]
         return probabilities, presence
 
-    def _refine(
-        self, frame: _Frame, coarse: Tensor, channels: Tensor, visited: Sequence[_Visited]
-    ) -> tuple[Tensor, Tensor]:
+    def _refine(self, frame: _Frame, coarse: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (1, k+1, h, w) and presence (k,) of the given channels."""
         scene = self._scene
         neighbours = []
         for back in scene.settings.neighbours:
-            if back <= len(visited):
-                there = visited[back - 1]
-                flow = scene.motion.between(frame.index, frame.grid, there.index, there.grid)
-                neighbours.append(Neighbour(there.masks[None, channels], there.image, flow))
+            if back <= len(self._visited):
+                visited = self._visited[back - 1]
+                flow = scene.motion.between(frame.index, frame.grid, visited.index, visited.grid)
+                neighbours.append(Neighbour(visited.masks[None, channels], visited.image, flow))
         with scene.timings.measure("refine"):
             moved = moved_masks(frame.image, neighbours)
             alike = self._seeds.likeness.of(frame.image, frame.grid, channels)
