@@ -68,11 +68,9 @@ def _unexplained(
     current: npt.NDArray[np.uint8], neighbour: npt.NDArray[np.uint8], flow: npt.NDArray[np.float32]
 ) -> float:
     """Mean difference in brightness that a flow (h, w, 2) leaves."""
-    rows, columns = np.indices(current.shape, dtype=np.float32)
-    moved = cv2.remap(
-        neighbour, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return float(cv2.absdiff(moved, current).mean())
+    way = torch.from_numpy(flow).movedim(2, 0)[None]
+    moved = follow(torch.from_numpy(neighbour)[None, None], way)[0, 0]
+    return float((moved - torch.from_numpy(current)).abs().mean())
 
 
 def follow(planes: Tensor, flow: Tensor) -> Tensor:
