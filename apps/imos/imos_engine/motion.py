@@ -50,8 +50,7 @@ class FlowEstimator:
         self, current: npt.NDArray[np.uint8], neighbour: npt.NDArray[np.uint8], start: tuple[float, float]
     ) -> npt.NDArray[np.float32]:
         """The flow (h, w, 2) found from one displacement of all pixels on."""
-        flow = np.empty((*current.shape, 2), dtype=np.float32)
-        flow[:] = start
+        flow = np.full((*current.shape, 2), start, dtype=np.float32)
         return np.asarray(self._search.calc(current, neighbour, flow), dtype=np.float32)
 
 
