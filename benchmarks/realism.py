@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.stats import mannwhitneyu
 
+from benchmarks.accuracy import threads
 from benchmarks.cases import find_cases, measurable_labels, read_case
 from imos_engine.config import PropagationConfig
-from imos_engine.intensity import automatic_intensity, robust_intensity
+from imos_engine.intensity import robust_intensity
 from imos_engine.metrics import region_similarity
 from imos_engine.motion import follow
 from imos_engine.network.likeness import LikenessModel, filter_bank, fit_likeness, seed_moments
@@ -31,7 +32,7 @@ from imos_engine.propagation.motion_field import MotionField
 from imos_engine.propagation.resizing import FrameGrid
 from imos_engine.propagation.timings import Timings
 from imos_engine.propagation.window import Windows, extent_of
-from imos_engine.sequence import FrameSequence, frames_along
+from imos_engine.sequence import FrameSequence, Seed, frames_along
 from imos_engine.synthesis import SequenceGenerator, SynthesisConfig
 
 Mask = NDArray[np.bool_]
@@ -50,7 +51,7 @@ class Cues:
     """What is known about an object's next masks, from its seed on. Means over frames."""
 
     alike: float  # area under the ROC curve of likeness near the outline, one and two frames from the seed
-    alike_later: float  # the same, four to eight frames from it
+    alike_later: float  # the same, three to eight frames from it
     edge: float  # brightness gradient on the seed's outline over that around the object
     still: float  # J of the neighbouring frame's true mask where it is
     moved: float  # J of the same mask moved along the optical flow
@@ -64,30 +65,26 @@ class LabelledObject:
         """Shapes: truth (T, H, W)."""
         settings, extent = PropagationConfig(), extent_of(truth[seed])
         self.grid: FrameGrid = Windows(frames.size, settings.size, settings.window).around(extent)
-        self.seed, self._frames, self._truth = seed, frames, truth
+        self.masks: Mask = self.grid.shrink(torch.from_numpy(truth.astype(np.float32))).numpy() > 0.5  # (T, h, w)
+        self.seed, self._frames = seed, frames
         self._motion = MotionField(frames, device=torch.device("cpu"), timings=Timings())
 
     def image(self, index: int) -> torch.Tensor:
         """(1, 3, h, w)."""
         return self.grid.shrink(self._frames.normalised(index, index + 1))
 
-    def mask(self, index: int) -> Mask:
-        """(h, w)."""
-        found: Mask = self.grid.shrink(torch.from_numpy(self._truth[index].astype(np.float32))).numpy() > 0.5
-        return found
-
     def neighbours(self) -> Iterator[tuple[int, int]]:
         """Frames that show the object, away from the seed on both sides, each with the one before it."""
         for step in (1, -1):
             for index in range(self.seed + step, self.seed + step * (FARTHEST + 1), step):
-                if not 0 <= index < len(self._truth) or self.mask(index).sum() < LEAST_PIXELS:
+                if not 0 <= index < len(self.masks) or self.masks[index].sum() < LEAST_PIXELS:
                     break
                 yield index, index - step
 
     def moved(self, index: int, neighbour: int) -> tuple[Mask, NDArray[np.float32]]:
         """The neighbour's true mask and its grey picture, moved along the flow, both (h, w)."""
         flow = self._motion.between(index, self.grid, neighbour, self.grid)
-        mask = torch.from_numpy(self.mask(neighbour).astype(np.float32))[None, None]
+        mask = torch.from_numpy(self.masks[neighbour].astype(np.float32))[None, None]
         planes = torch.cat((mask, self.image(neighbour).mean(1, keepdim=True)), dim=1)
         mask, grey = follow(planes, flow)[0].numpy()
         return mask > 0.5, grey
@@ -95,19 +92,19 @@ class LabelledObject:
 
 def cues_of(seen: LabelledObject) -> Cues | None:
     """All that is measured of an object; None where it, or what surrounds it, is too small for that."""
-    seed = seen.mask(seen.seed)
+    seed = seen.masks[seen.seed]
     if min(seed.sum(), (~seed).sum()) < LEAST_PIXELS:
         return None
     masks = torch.from_numpy(seed.astype(np.float32))[None, None]
     model = fit_likeness(seed_moments(filter_bank(seen.image(seen.seed)), masks))
     soon, later, still, moved, change = [], [], [], [], []
     for index, neighbour in seen.neighbours():
-        mask, (carried, grey) = seen.mask(index), seen.moved(index, neighbour)
+        image, mask, (carried, grey) = seen.image(index), seen.masks[index], seen.moved(index, neighbour)
         near = _distance(mask) <= NEAR
-        (soon if abs(index - seen.seed) <= 2 else later).append(_told_apart(model, seen.image(index), mask, near))
-        still.append(region_similarity(seen.mask(neighbour), mask))
+        (soon if abs(index - seen.seed) <= 2 else later).append(_told_apart(model, image, mask, near))
+        still.append(region_similarity(seen.masks[neighbour], mask))
         moved.append(region_similarity(carried, mask))
-        change.append(np.abs(grey - seen.image(index)[0].mean(0).numpy())[near].mean())
+        change.append(np.abs(grey - image[0].mean(0).numpy())[near].mean())
     if not soon:
         return None
     return Cues(
@@ -144,10 +141,9 @@ def real_objects(folder: Path) -> Iterator[tuple[str, LabelledObject]]:
         images = frames_along(case.image, case.slice_axis)
         for label in measurable_labels(case)[0]:
             truth, seed = case.label_mask(label), case.seed_frame(label)
-            annotated = np.zeros_like(truth)
-            annotated[seed] = truth[seed]
-            frames = FrameSequence(images, automatic_intensity(images, annotated))
-            yield NAMES.get(case.modality, case.modality), LabelledObject(frames, truth, seed)
+            marked = Seed(index=seed, labels=truth[seed], objects=frozenset({1}))
+            seen = LabelledObject(FrameSequence.under(images, [marked]), truth, seed)
+            yield NAMES.get(case.modality, case.modality), seen
 
 
 def made_objects(clips: int) -> Iterator[tuple[str, LabelledObject]]:
@@ -167,12 +163,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="labelled cases")
     parser.add_argument("--clips", type=int, default=150, help="made clips (default 150)")
     options = parser.parse_args()
-    torch.set_num_threads(1)
     found: defaultdict[tuple[str, str], list[Cues]] = defaultdict(list)
-    for source, objects in (("made", made_objects(options.clips)), ("real", real_objects(options.folder))):
-        for modality, seen in objects:
-            if (cues := cues_of(seen)) is not None:
-                found[modality, source].append(cues)
+    with threads(1):
+        for source, objects in (("made", made_objects(options.clips)), ("real", real_objects(options.folder))):
+            for modality, seen in objects:
+                if (cues := cues_of(seen)) is not None:
+                    found[modality, source].append(cues)
     names = [field.name for field in fields(Cues)]
     print(f"| | objects | {' | '.join(name.replace('_', ' ') for name in names)} |\n|---|---|" + "---|" * len(names))
     for (modality, source), cues in sorted(found.items()):

@@ -18,7 +18,6 @@ from imos_engine.adapters.bank import sha256_of
 from imos_engine.adapters.gate import GateRules
 from imos_engine.adapters.split import REGISTRY, Role
 from imos_engine.config import PropagationConfig
-from imos_engine.intensity import automatic_intensity
 from imos_engine.network.checkpoint import load_network
 from imos_engine.propagation import AdaptedPropagator
 from imos_engine.sequence import FrameSequence, Seed
@@ -38,11 +37,8 @@ class NetworkCarry:
         self._propagator.wear(version.weights, identity=version.identity)
         masks = case.truth.astype(np.uint8)
         seeds = [Seed(index=index, labels=masks[index], objects=frozenset({1})) for index in slices]
-        annotated = np.zeros(case.truth.shape, dtype=bool)
-        annotated[list(slices)] = case.truth[list(slices)]
-        sequence = FrameSequence(case.frames, automatic_intensity(case.frames, annotated))
         mask, confidence = np.zeros_like(case.truth), {}
-        for result in self._propagator.propagate(sequence, seeds):
+        for result in self._propagator.propagate(FrameSequence.under(case.frames, seeds), seeds):
             mask[result.index] = result.labels == 1
             confidence[result.index] = float(result.confidence[1])
         return Carried(mask=mask, confidence=confidence)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NewType, Protocol
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from imos_engine.intensity import Intensity
+from imos_engine.intensity import Intensity, automatic_intensity
 
 ObjectId = NewType("ObjectId", int)  # value in the user's label map: sparse, never reused
 Channel = NewType("Channel", int)  # position in a (K, H, W) tensor: dense, 0-based
@@ -100,6 +100,14 @@ class FrameSequence:
             raise ValueError(f"frames of shape {images.shape} hold no pixel")
         self._images = images
         self._intensity = intensity
+
+    @staticmethod
+    def under(images: Array, seeds: Sequence[Seed]) -> FrameSequence:
+        """The frames in the window that suits what the seeds show; shapes and errors as above."""
+        annotated = np.zeros(images.shape[:3], dtype=bool)
+        for seed in seeds:
+            annotated[seed.index] = seed.labels != 0
+        return FrameSequence(images, automatic_intensity(images, annotated))
 
     def __len__(self) -> int:
         """Number of frames."""

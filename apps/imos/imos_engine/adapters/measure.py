@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imos_engine.adapters.accepted import AcceptedVolume
-from imos_engine.intensity import automatic_intensity
 from imos_engine.metrics import largest_frame, score_sequence
 from imos_engine.propagation import Propagator
 from imos_engine.sequence import FrameSequence, Seed, frames_along
@@ -36,13 +35,9 @@ def carried_labels(propagator: Propagator, volume: AcceptedVolume) -> NDArray[np
         objects = frozenset(value for value, seed in seeds_of.items() if seed == index)
         labels = np.where(np.isin(truth[index], sorted(objects)), truth[index], 0)
         seeds.append(Seed(index=index, labels=labels, objects=objects))
-    annotated = np.zeros(truth.shape, dtype=bool)
-    for seed in seeds:
-        annotated[seed.index] = seed.labels != 0
     touched = np.flatnonzero(truth.any(axis=(1, 2)))
     frame_range = max(int(touched[0]) - MARGIN, 0), min(int(touched[-1]) + MARGIN, len(truth) - 1)
-    sequence = FrameSequence(images, automatic_intensity(images, annotated))
-    for result in propagator.propagate(sequence, seeds, frame_range=frame_range):
+    for result in propagator.propagate(FrameSequence.under(images, seeds), seeds, frame_range=frame_range):
         predicted[result.index] = result.labels
     return predicted
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from imos_engine.intensity import automatic_intensity
 from imos_engine.propagation import Propagator
 from imos_engine.sequence import FrameSequence, Seed, slices_touched
 
@@ -43,10 +42,7 @@ def carry(
 
     Annotated frames come back exactly as they are, also where another label was predicted onto one of them.
     """
-    annotated = np.zeros(images.shape[:3], dtype=bool)
-    for seed in seeds:
-        annotated[seed.index] = seed.labels != 0
-    frames = FrameSequence(images, automatic_intensity(images, annotated))
+    frames = FrameSequence.under(images, seeds)
     largest = max(object_id for seed in seeds for object_id in seed.objects)
     labels = np.zeros(images.shape[:3], dtype=np.min_scalar_type(largest))
     results = propagator.propagate(frames, seeds)
